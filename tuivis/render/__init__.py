@@ -1,0 +1,1 @@
+"""Arrays to pixels to bytes. No torch, no widgets, no engine."""

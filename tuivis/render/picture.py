@@ -1,0 +1,92 @@
+"""What an encoder draws, where, and the interface that every encoder has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Rect(NamedTuple):
+    """A rectangle of a picture's pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Box(NamedTuple):
+    """A rectangle of terminal cells; (0, 0) is the top left cell of the screen."""
+
+    column: int
+    row: int
+    columns: int
+    rows: int
+
+
+class CellSize(NamedTuple):
+    """Pixels of one terminal cell."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels to draw: (H, W) uint8 indices into `palette` ((n, 3) uint8, n <= 256), or (H, W, 3) uint8 RGB with no palette.
+
+    `scale` is the whole-number factor, nearest neighbour, from a pixel here to pixels on the canvas of the pane
+    (see `Encoder.canvas`); H * scale x W * scale never exceeds the canvas. Encoders may send fewer pixels where
+    the terminal scales by itself.
+    """
+
+    pixels: NDArray[np.uint8]
+    palette: NDArray[np.uint8] | None = None
+    scale: int = 1
+
+    @property
+    def height(self) -> int:
+        """Rows of pixels, before scaling."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of pixels, before scaling."""
+        return int(self.pixels.shape[1])
+
+    def rgb(self) -> NDArray[np.uint8]:
+        """Return the pixels as (H, W, 3) uint8, not scaled."""
+        return self.pixels if self.palette is None else self.palette[self.pixels]
+
+
+class Encoder(Protocol):
+    """Turns the successive pictures of ONE pane into bytes for one terminal.
+
+    An encoder is stateful: it knows what the terminal holds for its pane. Every method returns bytes that the caller
+    writes in one piece and in order; every sequence of bytes leaves the cursor and the colours as they were (ESC 7 / ESC 8).
+    """
+
+    def canvas(self, columns: int, rows: int) -> tuple[int, int]:
+        """Return (width, height): the pixels that a pane of so many cells offers."""
+
+    def draw(self, picture: Picture, box: Box) -> bytes:
+        """Show `picture` at the top left of `box`, whole, whatever the terminal shows there now."""
+
+    def update(self, picture: Picture, box: Box, damage: Sequence[Rect]) -> bytes:
+        """Show `picture`, which differs from the one before only inside `damage` (pixels before scaling); same size, same box."""
+
+    def erase(self) -> bytes:
+        """Remove the picture from the screen and from the terminal's memory; empty if there is none."""
+
+    def forget(self) -> None:
+        """Take note that the terminal lost what it held (another program had the screen)."""
+
+    def cells(self, row: int) -> tuple[str, int] | None:
+        """Return the text of the pane's row `row` and its 24-bit foreground colour, where the picture is shown by cells of text.
+
+        Only Kitty's placeholders are; every other encoder returns None and its cells are blank. Valid after `draw`.
+        """
