@@ -6,7 +6,7 @@ bytes inside the message. The first message in each direction is `Hello` and `We
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 import numpy as np
@@ -51,8 +51,10 @@ class LayerInfo(msgspec.Struct, frozen=True):
     """One layer: a module output that has units.
 
     `name` is the module's name in `model.named_modules()`; `#1` follows for the module's second call in one
-    forward pass, and `[key]` for one tensor out of a tuple, dict or dataclass. `height` and `width` are those of a unit's map
-    (1 x 1 for a vector). `shape` is the module's output shape as torch gives it. A layer of kind "unusable" has no units; `reason` says why.
+    forward pass, and `[key]` for one tensor out of a tuple, dict or dataclass. `height` and `width` are those of a
+    unit's map
+    (1 x 1 for a vector). `shape` is the module's output shape as torch gives it. A layer of kind "unusable" has no
+    units; `reason` says why.
     `listed` marks what people look at first: blocks, convolutions, linear layers, the output.
     """
 
@@ -113,7 +115,10 @@ class Open(msgspec.Struct, frozen=True, tag=True):
 
 
 class Tiles(msgspec.Struct, frozen=True):
-    """Which tiles of the layer on screen: slots `first` .. `first + count - 1` of the order, each `height` x `width` values."""
+    """Which tiles of the layer on screen: slots `first` ..
+
+    `first + count - 1` of the order, each `height` x `width` values.
+    """
 
     first: int
     count: int
@@ -124,7 +129,8 @@ class Tiles(msgspec.Struct, frozen=True):
 class Show(msgspec.Struct, frozen=True, tag=True):
     """Everything that the screen shows. The engine does only the work that differs from the previous `Show`.
 
-    Answered by those of `Frame`, `Mosaic` and `Unit` that changed, each with this generation; a newer `Show` replaces one that waits.
+    Answered by those of `Frame`, `Mosaic` and `Unit` that changed, each with this generation; a newer `Show` replaces
+    one that waits.
     `boost` is the exponent b of the individual boost (0 off). `input_limit` is the largest (height, width) of the
     input picture in the answer.
     """
@@ -203,7 +209,8 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
 
 
 class Mosaic(msgspec.Struct, frozen=True, tag=True):
-    """Tiles of one layer. `levels` is (count, height, width) uint8; `units` (count,) int32 says which unit each tile is.
+    """Tiles of one layer. `levels` is (count, height, width) uint8; `units` (count,) int32 says which unit each tile
+    is.
 
     `order` is the whole permutation of the layer's units, (units,) int32. `low` and `high` are the values of level 0
     and of level LEVELS - 1 (normalisation "unit": those of the whole layer all the same). `nans` and `infinities`
@@ -224,7 +231,8 @@ class Mosaic(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unit(msgspec.Struct, frozen=True, tag=True):
-    """One unit on one picture. `levels` is its map, (h, w) uint8, normalised by itself; `at` is (row, column) of the maximum.
+    """One unit on one picture. `levels` is its map, (h, w) uint8, normalised by itself; `at` is (row, column) of the
+    maximum.
 
     `active` is the share of positions over zero, in 0 .. 1; `rank` is 1 for the layer's highest maximum.
     """
@@ -243,7 +251,7 @@ class Unit(msgspec.Struct, frozen=True, tag=True):
 
 
 class Activations(msgspec.Struct, frozen=True, tag=True):
-    """`input` is the preprocessed (C, H, W) float32 array that the network got; `activations` is (units, H, W) float32."""
+    """`input` is the preprocessed (C, H, W) float32 array that the network got; `activations` is (units, H, W) float32.."""
 
     generation: int
     layer: LayerInfo
@@ -262,7 +270,10 @@ class Devices(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """A command failed: one clear line. `during` is the command's name, `generation` that of the `Show` or `Read`, else 0."""
+    """A command failed: one clear line.
+
+    `during` is the command's name, `generation` that of the `Show` or `Read`, else 0.
+    """
 
     message: str
     during: str
@@ -291,7 +302,7 @@ def decode_command(body: bytes) -> Command:
     msgspec.DecodeError
         If `body` is no command of this version.
     """
-    return _commands.decode(body)
+    return cast(Command, _commands.decode(body))
 
 
 def decode_event(body: bytes) -> Event:
@@ -302,4 +313,4 @@ def decode_event(body: bytes) -> Event:
     msgspec.DecodeError
         If `body` is no event of this version.
     """
-    return _events.decode(body)
+    return cast(Event, _events.decode(body))
