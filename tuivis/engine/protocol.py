@@ -52,8 +52,7 @@ class LayerInfo(msgspec.Struct, frozen=True):
 
     `name` is the module's name in `model.named_modules()`; `#1` follows for the module's second call in one
     forward pass, and `[key]` for one tensor out of a tuple, dict or dataclass. `height` and `width` are those of a
-    unit's map
-    (1 x 1 for a vector). `shape` is the module's output shape as torch gives it. A layer of kind "unusable" has no
+    unit's map (1 x 1 for a vector). `shape` is the module's output shape as torch gives it. A layer of kind "unusable" has no
     units; `reason` says why.
     `listed` marks what people look at first: blocks, convolutions, linear layers, the output.
     """
@@ -209,10 +208,9 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
 
 
 class Mosaic(msgspec.Struct, frozen=True, tag=True):
-    """Tiles of one layer. `levels` is (count, height, width) uint8; `units` (count,) int32 says which unit each tile
-    is.
+    """Tiles of one layer, in the slots that `tiles` names.
 
-    `order` is the whole permutation of the layer's units, (units,) int32. `low` and `high` are the values of level 0
+    `levels` is (count, height, width) uint8. `order` is the whole permutation of the layer's units, (units,) int32. `low` and `high` are the values of level 0
     and of level LEVELS - 1 (normalisation "unit": those of the whole layer all the same). `nans` and `infinities`
     count values of the whole layer.
     """
@@ -231,10 +229,9 @@ class Mosaic(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unit(msgspec.Struct, frozen=True, tag=True):
-    """One unit on one picture. `levels` is its map, (h, w) uint8, normalised by itself; `at` is (row, column) of the
-    maximum.
+    """One unit on one picture.
 
-    `active` is the share of positions over zero, in 0 .. 1; `rank` is 1 for the layer's highest maximum.
+    `levels` is its map, (h, w) uint8, normalised by itself; `at` is (row, column) of the maximum. `active` is the share of positions over zero, in 0 .. 1; `rank` is 1 for the layer's highest maximum.
     """
 
     generation: int
@@ -251,7 +248,7 @@ class Unit(msgspec.Struct, frozen=True, tag=True):
 
 
 class Activations(msgspec.Struct, frozen=True, tag=True):
-    """`input` is the preprocessed (C, H, W) float32 array that the network got; `activations` is (units, H, W) float32.."""
+    """One layer's raw activations, (units, H, W) float32, and `input`, the (C, H, W) float32 array the network got."""
 
     generation: int
     layer: LayerInfo

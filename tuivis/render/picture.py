@@ -37,9 +37,9 @@ class CellSize(NamedTuple):
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels to draw: (H, W) uint8 indices into `palette` ((n, 3) uint8, n <= 256), or (H, W, 3) uint8 RGB with no
-    palette.
+    """Pixels to draw.
 
+    `pixels` is (H, W) uint8 indices into `palette` ((n, 3) uint8, n <= 256), or (H, W, 3) uint8 RGB with no palette.
     `scale` is the whole-number factor, nearest neighbour, from a pixel here to pixels on the canvas of the pane
     (see `Encoder.canvas`); H * scale x W * scale never exceeds the canvas. Encoders may send fewer pixels where
     the terminal scales by itself.
@@ -79,7 +79,10 @@ class Encoder(Protocol):
         """Show `picture` at the top left of `box`, whole, whatever the terminal shows there now."""
 
     def update(self, picture: Picture, box: Box, damage: Sequence[Rect]) -> bytes:
-        """Show `picture`, which differs from the one before only inside `damage` (pixels before scaling); same size, same box.."""
+        """Show `picture`, which differs from the one before only inside `damage` (in pixels before scaling).
+
+        Size, scale and box are those of the picture before.
+        """
 
     def erase(self) -> bytes:
         """Remove the picture from the screen and from the terminal's memory; empty if there is none."""
@@ -88,8 +91,7 @@ class Encoder(Protocol):
         """Take note that the terminal lost what it held (another program had the screen)."""
 
     def cells(self, row: int) -> tuple[str, int] | None:
-        """Return the text of the pane's row `row` and its 24-bit foreground colour, where the picture is shown by cells
-        of text.
+        """Return the text of the pane's row `row` and its 24-bit foreground colour, where text shows the picture.
 
         Only Kitty's placeholders are; every other encoder returns None and its cells are blank. Valid after `draw`.
         """
