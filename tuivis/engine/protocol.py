@@ -52,9 +52,9 @@ class LayerInfo(msgspec.Struct, frozen=True):
 
     `name` is the module's name in `model.named_modules()`; `#1` follows for the module's second call in one
     forward pass, and `[key]` for one tensor out of a tuple, dict or dataclass. `height` and `width` are those of a
-    unit's map (1 x 1 for a vector). `shape` is the module's output shape as torch gives it. A layer of kind "unusable" has no
-    units; `reason` says why.
-    `listed` marks what people look at first: blocks, convolutions, linear layers, the output.
+    unit's map (1 x 1 for a vector). `shape` is the module's output shape as torch gives it. A layer of kind
+    "unusable" has no units; `reason` says why. `listed` marks what people look at first: blocks, convolutions, linear
+    layers, the output.
     """
 
     name: str
@@ -130,8 +130,7 @@ class Show(msgspec.Struct, frozen=True, tag=True):
 
     Answered by those of `Frame`, `Mosaic` and `Unit` that changed, each with this generation; a newer `Show` replaces
     one that waits.
-    `boost` is the exponent b of the individual boost (0 off). `input_limit` is the largest (height, width) of the
-    input picture in the answer.
+    `boost` is the exponent b of the individual boost (0 off).
     """
 
     generation: int
@@ -142,7 +141,6 @@ class Show(msgspec.Struct, frozen=True, tag=True):
     order: Order = "index"
     normalisation: Normalisation = "layer"
     boost: float = 0.0
-    input_limit: tuple[int, int] = (512, 512)
 
 
 class Read(msgspec.Struct, frozen=True, tag=True):
@@ -210,9 +208,9 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
 class Mosaic(msgspec.Struct, frozen=True, tag=True):
     """Tiles of one layer, in the slots that `tiles` names.
 
-    `levels` is (count, height, width) uint8. `order` is the whole permutation of the layer's units, (units,) int32. `low` and `high` are the values of level 0
-    and of level LEVELS - 1 (normalisation "unit": those of the whole layer all the same). `nans` and `infinities`
-    count values of the whole layer.
+    `levels` is (count, height, width) uint8. `order` is the whole permutation of the layer's units, (units,) int32.
+    `low` and `high` are the values of level 0 and of level LEVELS - 1 (normalisation "unit": those of the whole layer
+    all the same). `nans` and `infinities` count values of the whole layer.
     """
 
     generation: int
@@ -231,7 +229,8 @@ class Mosaic(msgspec.Struct, frozen=True, tag=True):
 class Unit(msgspec.Struct, frozen=True, tag=True):
     """One unit on one picture.
 
-    `levels` is its map, (h, w) uint8, normalised by itself; `at` is (row, column) of the maximum. `active` is the share of positions over zero, in 0 .. 1; `rank` is 1 for the layer's highest maximum.
+    `levels` is its map, (h, w) uint8, normalised by itself; `at` is (row, column) of the maximum. `active` is the
+    share of positions over zero, in 0 .. 1; `rank` is 1 for the layer's highest maximum.
     """
 
     generation: int
