@@ -142,6 +142,21 @@ class Show(msgspec.Struct, frozen=True, tag=True):
     normalisation: Normalisation = "layer"
     boost: float = 0.0
 
+    @property
+    def source(self) -> tuple[object, ...]:
+        """What a forward pass depends on."""
+        return self.picture, self.layer
+
+    @property
+    def mosaic(self) -> tuple[object, ...]:
+        """What a `Mosaic` depends on."""
+        return self.picture, self.layer, self.tiles, self.order, self.normalisation, self.boost
+
+    @property
+    def detail(self) -> tuple[object, ...]:
+        """What a `Unit` depends on."""
+        return self.picture, self.layer, self.unit
+
 
 class Read(msgspec.Struct, frozen=True, tag=True):
     """Read one layer's raw activations for one picture, for files. Answered by `Activations`, or by `Failed`."""

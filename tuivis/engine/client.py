@@ -1,0 +1,105 @@
+"""The UI's end of the pipe: start an engine, send commands, receive events, and say how it ended. No torch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from tuivis import __version__
+from tuivis.engine import protocol
+from tuivis.engine.protocol import Command, Event, Failed, Hello, Welcome
+from tuivis.errors import UserError
+
+GRACE = 0.5
+"""Seconds for each step of an engine's end: stdin closed, then SIGTERM, then SIGKILL."""
+
+
+class Engine:
+    """A running engine process. Make one with `Engine.start`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, log: Path, command: tuple[str, ...] = ()) -> Engine:
+        """Start an engine that writes its log to the file `log`, and shake hands.
+
+        `command` is the program to run in place of `python -m tuivis.engine`.
+
+        Raises
+        ------
+        UserError
+            If it does not start, or speaks another version of the protocol.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                *(command or (sys.executable, "-m", "tuivis.engine")),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stderr,
+                # A ctrl+c in the terminal is for the UI, which then ends its engines.
+                start_new_session=True,
+            )
+        engine = cls(process)
+        engine.send(Hello(protocol.VERSION, f"tuivis {__version__}"))
+        answer = await engine._receive()
+        if not isinstance(answer, Welcome):
+            await engine.close()
+            raise UserError(answer.message if isinstance(answer, Failed) else f"the engine did not start: see {log}")
+        return engine
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def send(self, command: Command) -> None:
+        """Send `command`; a command to an engine that has ended is dropped."""
+        assert self._process.stdin is not None
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(protocol.encode(command))
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield the engine's events until it ends."""
+        while (event := await self._receive()) is not None:
+            yield event
+
+    async def _receive(self) -> Event | None:
+        assert self._process.stdout is not None
+        try:
+            length = int.from_bytes(await self._process.stdout.readexactly(4), "little")
+            return protocol.decode_event(await self._process.stdout.readexactly(length))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+        except msgspec.DecodeError:
+            # Whatever writes there is not an engine of ours.
+            self._process.kill()
+            return None
+
+    async def ending(self) -> str:
+        """Wait for the end of the process and say how it ended, in a few words."""
+        code = await self._process.wait()
+        if code == -signal.SIGKILL:
+            return "was killed (signal 9: perhaps the machine ran out of memory)"
+        if code < 0:
+            return f"crashed ({signal.Signals(-code).name})"
+        return f"ended (exit code {code})"
+
+    async def close(self) -> None:
+        """End the process: close its stdin, then terminate, then kill."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        for end in (self._process.terminate, self._process.kill):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), GRACE)
+                return
+            with contextlib.suppress(ProcessLookupError):
+                end()
+        await self._process.wait()

@@ -1,0 +1,177 @@
+"""The engine's end of the pipe: commands in, events out, errors turned into events.
+
+A thread reads commands, so that a newer `Show` replaces one that waits and the end of the stream ends the process
+even in the middle of a forward pass. The main thread does the work.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from tuivis import __version__
+from tuivis.engine import protocol
+from tuivis.engine.protocol import Command, Event, Hello, ListDevices, Load, Open, Read, Show
+from tuivis.errors import UserError, printable
+
+if TYPE_CHECKING:
+    from tuivis.engine.viewer import Viewer
+
+
+class Mailbox:
+    """Commands that wait, in order; of successive `Show` commands only the newest."""
+
+    def __init__(self) -> None:
+        self._commands: deque[Command] = deque()
+        self._arrived = threading.Condition()
+
+    def put(self, command: Command) -> None:
+        """Add `command`."""
+        with self._arrived:
+            if isinstance(command, Show) and self._commands and isinstance(self._commands[-1], Show):
+                self._commands.pop()
+            self._commands.append(command)
+            self._arrived.notify()
+
+    def take(self) -> Command:
+        """Wait for a command and remove it."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._commands)
+            return self._commands.popleft()
+
+
+def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
+    """Put every command of `stream` into `mailbox`; end the process at the end of the stream."""
+    try:
+        while length := stream.read(4):
+            size = int.from_bytes(length, "little")
+            if size > protocol.MAX_MESSAGE:
+                raise msgspec.DecodeError(f"a message of {size} bytes")
+            mailbox.put(protocol.decode_command(stream.read(size)))
+    except (msgspec.DecodeError, OSError) as error:
+        sys.stderr.write(f"engine: not a command: {error}\n")
+        sys.stderr.flush()
+        os._exit(2)
+    os._exit(0)
+
+
+class Server:
+    """Carries out commands and writes events."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        # Imported at the first `Load`: the handshake must not wait for torch.
+        self._viewer: Viewer | None = None
+
+    def send(self, event: Event) -> None:
+        """Write one event."""
+        self._stream.write(protocol.encode(event))
+        self._stream.flush()
+
+    def run(self, mailbox: Mailbox) -> None:
+        """Carry out commands until the process ends."""
+        while True:
+            command = mailbox.take()
+            try:
+                for event in self.carry_out(command):
+                    self.send(event)
+            except UserError as error:
+                self._fail(command, str(error))
+            except Exception as error:
+                traceback.print_exc()
+                self._fail(command, _explain(error))
+
+    def carry_out(self, command: Command) -> Iterable[Event]:
+        """Yield the answers to `command`."""
+        match command:
+            case Hello():
+                yield self._welcome(command)
+            case Load():
+                yield self._load(command)
+            case Open():
+                yield self._open(command.sources)
+            case Show():
+                yield from self._loaded_viewer().show(command)
+            case Read():
+                yield self._loaded_viewer().read(command)
+            case ListDevices():
+                yield _devices()
+
+    def _fail(self, command: Command, message: str) -> None:
+        during = type(command).__name__
+        self.send(protocol.Failed(message, during, getattr(command, "generation", 0)))
+
+    def _welcome(self, hello: Hello) -> protocol.Welcome:
+        if hello.version != protocol.VERSION:
+            raise UserError(
+                f"the engine (tuivis {__version__}) speaks protocol {protocol.VERSION},"
+                f" the UI ({printable(hello.program)}) {hello.version}: install the same version of tuivis on both machines"
+            )
+        return protocol.Welcome(protocol.VERSION, f"tuivis {__version__}", os.getpid())
+
+    def _load(self, load: Load) -> protocol.Loaded:
+        self.send(protocol.Progress("importing torch"))
+        from tuivis.engine import models
+        from tuivis.engine.viewer import Viewer
+
+        self._viewer = None
+        self.send(protocol.Progress(f"loading {load.model}"))
+        model = models.load(load.model, load.weights, load.device, load.seed, self._report)
+        self.send(protocol.Progress("finding the layers"))
+        viewer = Viewer(model)
+        self._viewer = viewer
+        return viewer.loaded()
+
+    def _report(self, text: str, fraction: float | None) -> None:
+        self.send(protocol.Progress(text, fraction))
+
+    def _open(self, sources: tuple[str, ...]) -> protocol.Opened:
+        from tuivis.engine.sources import open_pictures
+
+        pictures = open_pictures(sources)
+        self._loaded_viewer().open(pictures)
+        return protocol.Opened(tuple(pictures.names), tuple(pictures.notes))
+
+    def _loaded_viewer(self) -> Viewer:
+        if self._viewer is None:
+            raise UserError("no model is loaded")
+        return self._viewer
+
+
+def _devices() -> protocol.Devices:
+    from importlib.metadata import version
+
+    from tuivis.engine import devices
+
+    names = ("torch", "torchvision", "opencv-python-headless", "textual", "textual-image", "numpy")
+    return protocol.Devices(devices.all_devices(), {name: version(name) for name in names})
+
+
+def _explain(error: Exception) -> str:
+    """Return one line for an error that is not the user's."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    if type(error).__name__ == "OutOfMemoryError":
+        return f"out of memory: {printable(first)}"
+    return f"{type(error).__name__}: {printable(first)}"
+
+
+def main() -> None:
+    """Serve on stdin and stdout until stdin ends."""
+    # Models may print: what they print must not get between the events.
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.path.insert(0, str(Path.cwd()))
+    mailbox = Mailbox()
+    threading.Thread(target=read_commands, args=(sys.stdin.buffer, mailbox), daemon=True).start()
+    try:
+        Server(events).run(mailbox)
+    except BrokenPipeError:
+        os._exit(0)

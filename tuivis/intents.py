@@ -1,0 +1,122 @@
+"""Intents: what a key, a click, the palette or the App asks the state for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tuivis.engine.protocol import Show
+
+Setting = Literal["gamma", "boost", "normalisation", "order", "colours"]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Move the selection by tiles."""
+
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class UnitChosen:
+    """Select a unit by number."""
+
+    unit: int
+
+
+@dataclass(frozen=True)
+class EndChosen:
+    """Select the first or the last tile."""
+
+    last: bool
+
+
+@dataclass(frozen=True)
+class LayerChosen:
+    """Look at a layer."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class LayerStepped:
+    """Look at the next layer of the list, or at the one before."""
+
+    by: int
+
+
+@dataclass(frozen=True)
+class ClassChosen:
+    """Look at a class's unit in the output layer."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class PictureStepped:
+    """Look at the next picture, or at the one before."""
+
+    by: int
+
+
+@dataclass(frozen=True)
+class Scrolled:
+    """Scroll the mosaic by rows of tiles; the selection stays."""
+
+    rows: int
+
+
+@dataclass(frozen=True)
+class Cycled:
+    """Give a setting its next value."""
+
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Toggled:
+    """Switch "zoom" or "all_layers"."""
+
+    setting: Literal["zoom", "all_layers"]
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Put every view setting back."""
+
+
+@dataclass(frozen=True)
+class CanvasResized:
+    """The mosaic's pane has another size."""
+
+    canvas: tuple[int, int]
+    smallest: int
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something to say in the status line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A `Show` went to the engine; `before` is the one before it."""
+
+    show: Show
+    before: Show | None
+
+
+@dataclass(frozen=True)
+class EngineLost:
+    """The engine is gone: how, and where its log is."""
+
+    ending: str
+    log: str
+
+
+@dataclass(frozen=True)
+class EngineStarted:
+    """A new engine starts."""

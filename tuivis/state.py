@@ -1,0 +1,378 @@
+"""What the program knows and what the user chose: `State`, and `reduce`, the only function that makes a new one.
+
+Engine events and intents (what a key or a click asks for) go through `reduce` alike. Nothing here knows a widget, a
+terminal or a process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import singledispatch
+from typing import Any, Literal
+
+import numpy as np
+
+from tuivis.engine.protocol import (
+    Failed,
+    Frame,
+    LayerInfo,
+    Loaded,
+    Mosaic,
+    Normalisation,
+    Opened,
+    Order,
+    Progress,
+    Show,
+    Tiles,
+    Unit,
+)
+from tuivis.errors import nearest, printable
+from tuivis.intents import (
+    CanvasResized,
+    ClassChosen,
+    Cycled,
+    Defaults,
+    EndChosen,
+    EngineLost,
+    EngineStarted,
+    LayerChosen,
+    LayerStepped,
+    Moved,
+    Noted,
+    PictureStepped,
+    Scrolled,
+    Sent,
+    Setting,
+    Toggled,
+    UnitChosen,
+)
+from tuivis.render.mosaic import Layout, fit
+
+GAMMAS = (1.0, 0.7, 0.5, 0.3)
+BOOSTS = (0.0, 0.3, 0.5, 0.8, 1.0)
+NORMALISATIONS: tuple[Normalisation, ...] = ("layer", "unit", "diverging")
+ORDERS: tuple[Order, ...] = ("index", "strength")
+COLOURS = ("ember", "dusk", "gray")
+
+Phase = Literal["starting", "ready", "lost"]
+
+_CYCLES: dict[Setting, tuple[Any, ...]] = {
+    "gamma": GAMMAS,
+    "boost": BOOSTS,
+    "normalisation": NORMALISATIONS,
+    "order": ORDERS,
+    "colours": COLOURS,
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What the user chose to look at, and how."""
+
+    picture: int = 0
+    layer: str = ""
+    unit: int = 0
+    row: int = 0
+    """The first row of tiles on screen."""
+    zoom: bool = False
+    all_layers: bool = False
+    order: Order = "index"
+    normalisation: Normalisation = "layer"
+    gamma: float = 1.0
+    boost: float = 0.0
+    colours: str = "ember"
+
+
+@dataclass(frozen=True)
+class Since:
+    """The generation at which each part of the screen was last asked for: an answer to an older one is dropped."""
+
+    frame: int = 0
+    mosaic: int = 0
+    unit: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that the widgets draw from."""
+
+    phase: Phase = "starting"
+    progress: Progress | None = None
+    banner: str = ""
+    """What went wrong and what to do, until it is mended."""
+    note: str = ""
+    """One line about the last thing that happened."""
+    canvas: tuple[int, int] = (0, 0)
+    """(width, height) of the mosaic's pane in pixels."""
+    smallest: int = 1
+    """The longer side, in pixels, under which a tile is not drawn."""
+    wanted: str = ""
+    """The layer that the command line asked for."""
+    loaded: Loaded | None = None
+    pictures: tuple[str, ...] = ()
+    frame: Frame | None = None
+    mosaic: Mosaic | None = None
+    unit: Unit | None = None
+    since: Since = field(default_factory=Since)
+    view: View = field(default_factory=View)
+
+    @property
+    def layer(self) -> LayerInfo | None:
+        """The layer on screen."""
+        infos = self.loaded.layers if self.loaded else ()
+        return next((info for info in infos if info.name == self.view.layer), None)
+
+    @property
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """The layers that the list offers; the one on screen is always among them."""
+        infos = self.loaded.layers if self.loaded else ()
+        return tuple(info for info in infos if info.listed or self.view.all_layers or info.name == self.view.layer)
+
+    @property
+    def layout(self) -> Layout | None:
+        """Where the tiles lie, once the pane and the layer are known."""
+        layer = self.layer
+        if layer is None or not layer.units or min(self.canvas) < 1:
+            return None
+        units = 1 if self.view.zoom else layer.units
+        return fit(units, (layer.height, layer.width), self.canvas, self.smallest)
+
+    @property
+    def first(self) -> int:
+        """The first slot on screen."""
+        layout = self.layout
+        if layout is None:
+            return 0
+        return self.slot(self.view.unit) if self.view.zoom else self.view.row * layout.columns
+
+    def slot(self, unit: int) -> int:
+        """Return the place of `unit` in the order of the tiles."""
+        order = self._order()
+        return unit if order is None else int(np.flatnonzero(order == unit)[0])
+
+    def unit_at(self, slot: int) -> int:
+        """Return the unit in `slot` of the order of the tiles."""
+        order = self._order()
+        return slot if order is None else int(order[slot])
+
+    def _order(self) -> np.ndarray[Any, Any] | None:
+        shown = self.mosaic
+        if self.view.order == "index" or shown is None or shown.layer != self.view.layer:
+            return None
+        return shown.order.numpy()
+
+    def request(self) -> Show | None:
+        """Return what the engine should show now (generation 0), or None while there is nothing to ask for."""
+        layout, layer = self.layout, self.layer
+        if self.phase != "ready" or layout is None or layer is None or not self.pictures:
+            return None
+        count = min(layout.page, layer.units - self.first)
+        view = self.view
+        return Show(
+            generation=0,
+            picture=view.picture,
+            layer=view.layer,
+            unit=view.unit,
+            tiles=Tiles(self.first, count, layout.height, layout.width),
+            order=view.order,
+            normalisation=view.normalisation,
+            boost=view.boost,
+        )
+
+
+def reduce(state: State, event: object) -> State:
+    """Return the state after `event`, an intent or an event of the engine. Pure."""
+    return _apply(event, state)
+
+
+@singledispatch
+def _apply(event: object, state: State) -> State:
+    return state
+
+
+def _look(state: State, **changes: Any) -> State:
+    """Change the view, and scroll so that the selected unit stays on screen."""
+    state = replace(state, view=replace(state.view, **changes), note="")
+    layout = state.layout
+    if layout is None or state.view.zoom:
+        return state
+    row = state.slot(state.view.unit) // layout.columns
+    first = min(max(state.view.row, row - layout.rows + 1), row)
+    first = max(0, min(first, layout.total_rows - layout.rows))
+    return replace(state, view=replace(state.view, row=first))
+
+
+@_apply.register
+def _(event: Moved, state: State) -> State:
+    layer, layout = state.layer, state.layout
+    if layer is None or layout is None:
+        return state
+    row, column = divmod(state.slot(state.view.unit), layout.columns)
+    row = min(max(row + event.rows, 0), (layer.units - 1 - column) // layout.columns)
+    slot = row * layout.columns + column + event.columns
+    return _look(state, unit=state.unit_at(min(max(slot, 0), layer.units - 1)))
+
+
+@_apply.register
+def _(event: UnitChosen, state: State) -> State:
+    layer = state.layer
+    if layer is None:
+        return state
+    if not 0 <= event.unit < layer.units:
+        name = printable(layer.name)
+        return replace(state, note=f"{name} has no unit {event.unit}: its units are 0 to {layer.units - 1}")
+    return _look(state, unit=event.unit)
+
+
+@_apply.register
+def _(event: EndChosen, state: State) -> State:
+    layer = state.layer
+    return state if layer is None else _look(state, unit=state.unit_at(layer.units - 1 if event.last else 0))
+
+
+@_apply.register
+def _(event: LayerChosen, state: State) -> State:
+    infos = state.loaded.layers if state.loaded else ()
+    layer = next((info for info in infos if info.name == event.name), None)
+    if layer is None:
+        near = nearest(event.name, [info.name for info in infos])
+        return replace(state, note=f"no layer {printable(event.name)}{near}")
+    if not layer.units:
+        return replace(state, note=f"{printable(layer.name)} cannot be shown: {printable(layer.reason)}")
+    return _look(state, layer=layer.name, unit=min(state.view.unit, layer.units - 1))
+
+
+@_apply.register
+def _(event: LayerStepped, state: State) -> State:
+    names = [info.name for info in state.layers if info.units]
+    if state.view.layer not in names:
+        return state
+    index = names.index(state.view.layer) + event.by
+    return _apply(LayerChosen(names[min(max(index, 0), len(names) - 1)]), state)
+
+
+@_apply.register
+def _(event: ClassChosen, state: State) -> State:
+    if state.loaded is None:
+        return state
+    return _apply(UnitChosen(event.index), _apply(LayerChosen(state.loaded.output), state))
+
+
+@_apply.register
+def _(event: PictureStepped, state: State) -> State:
+    if not state.pictures:
+        return state
+    return _look(state, picture=(state.view.picture + event.by) % len(state.pictures))
+
+
+@_apply.register
+def _(event: Scrolled, state: State) -> State:
+    layout = state.layout
+    if layout is None:
+        return state
+    row = max(0, min(state.view.row + event.rows, layout.total_rows - layout.rows))
+    return replace(state, view=replace(state.view, row=row))
+
+
+@_apply.register
+def _(event: Cycled, state: State) -> State:
+    values = _CYCLES[event.setting]
+    index = values.index(getattr(state.view, event.setting))
+    return _look(state, **{event.setting: values[(index + 1) % len(values)]})
+
+
+@_apply.register
+def _(event: Toggled, state: State) -> State:
+    return _look(state, **{event.setting: not getattr(state.view, event.setting)})
+
+
+@_apply.register
+def _(event: Defaults, state: State) -> State:
+    kept = {name: getattr(state.view, name) for name in ("picture", "layer", "unit")}
+    return _look(replace(state, view=View()), **kept)
+
+
+@_apply.register
+def _(event: CanvasResized, state: State) -> State:
+    return _look(replace(state, canvas=event.canvas, smallest=event.smallest))
+
+
+@_apply.register
+def _(event: Noted, state: State) -> State:
+    return replace(state, note=event.text)
+
+
+@_apply.register
+def _(event: Sent, state: State) -> State:
+    show, before, since = event.show, event.before, state.since
+    generation = show.generation
+    return replace(
+        state,
+        since=Since(
+            frame=generation if before is None or before.source != show.source else since.frame,
+            mosaic=generation if before is None or before.mosaic != show.mosaic else since.mosaic,
+            unit=generation if before is None or before.detail != show.detail else since.unit,
+        ),
+    )
+
+
+@_apply.register
+def _(event: EngineStarted, state: State) -> State:
+    return replace(state, phase="starting", banner="", note="", progress=Progress("starting the engine"))
+
+
+@_apply.register
+def _(event: EngineLost, state: State) -> State:
+    banner = f"The engine {event.ending}. Press r to start it again. Its log: {printable(event.log)}"
+    return replace(state, phase="lost", banner=banner, progress=None)
+
+
+@_apply.register
+def _(event: Progress, state: State) -> State:
+    return replace(state, progress=event)
+
+
+@_apply.register
+def _(event: Loaded, state: State) -> State:
+    state = replace(state, loaded=event, note="; ".join(printable(note) for note in event.notes))
+    names = [info.name for info in event.layers if info.units]
+    wished = state.view.layer or state.wanted
+    if wished in names:
+        note = state.note
+        return replace(_apply(LayerChosen(wished), state), note=note)
+    note = f"no layer {printable(wished)}{nearest(wished, names)}" if wished else state.note
+    listed = [info.name for info in event.layers if info.listed and info.kind in ("map", "tokens")] or names
+    if not listed:
+        return replace(state, banner="This model has no layer that can be shown.")
+    # In the middle of a network the units are many and their maps still show the picture.
+    return replace(_apply(LayerChosen(listed[len(listed) // 2]), state), note=note)
+
+
+@_apply.register
+def _(event: Opened, state: State) -> State:
+    picture = min(state.view.picture, len(event.pictures) - 1)
+    note = "; ".join(printable(note) for note in event.notes) or state.note
+    view = replace(state.view, picture=picture)
+    return replace(state, phase="ready", progress=None, pictures=event.pictures, view=view, note=note)
+
+
+@_apply.register
+def _(event: Frame, state: State) -> State:
+    return state if event.generation < state.since.frame else replace(state, frame=event)
+
+
+@_apply.register
+def _(event: Mosaic, state: State) -> State:
+    return state if event.generation < state.since.mosaic else replace(state, mosaic=event)
+
+
+@_apply.register
+def _(event: Unit, state: State) -> State:
+    return state if event.generation < state.since.unit else replace(state, unit=event)
+
+
+@_apply.register
+def _(event: Failed, state: State) -> State:
+    if event.during in ("Load", "Open"):
+        return replace(state, progress=None, banner=f"{event.message}. Press q to quit.")
+    return replace(state, progress=None, note=event.message)
