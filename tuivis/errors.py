@@ -1,5 +1,28 @@
 """The error that the user caused, or can mend."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """One clear line for the user: what, which value, what to do instead."""
+
+
+def printable(value: object) -> str:
+    r"""Return `value` as text that is safe on a terminal and fits on one line.
+
+    Whatever does not print (control characters, line breaks, bytes that are no UTF-8 in a file's name) is escaped as
+    in a Python string: ``"a\x1bb"`` gives ``a\x1bb``, spelt out.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(value))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``": did you mean a, b or c?"`` with the known names closest to `name`, or an empty string."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    close = [printable(by_lower[match]) for match in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)]
+    if not close:
+        return ""
+    return f": did you mean {' or '.join(filter(None, [', '.join(close[:-1]), close[-1]]))}?"
