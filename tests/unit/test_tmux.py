@@ -1,0 +1,38 @@
+import re
+from pathlib import Path
+
+import numpy as np
+
+from tuivis.render.kitty import KittyPlaceholders
+from tuivis.render.picture import Box, CellSize, Picture, Rect
+from tuivis.render.tmux import ThroughTmux, ask, wrap
+
+BOX = Box(0, 0, 40, 20)
+
+
+def unwrapped(data: bytes) -> bytes:
+    """What tmux hands on; everything must have been wrapped."""
+    sequence = rb"\x1bPtmux;((?:[^\x1b]|\x1b\x1b)*)\x1b\\"
+    assert re.sub(sequence, b"", data) == b""
+    return b"".join(re.findall(sequence, data)).replace(b"\x1b\x1b", b"\x1b")
+
+
+def test_the_terminal_gets_what_the_encoder_sends() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)
+    picture = Picture(noise)
+    bare = KittyPlaceholders(7, CellSize(8, 16))
+    wrapped = ThroughTmux(KittyPlaceholders(7, CellSize(8, 16)))
+    damage = [Rect(3, 4, 60, 70)]
+    assert unwrapped(wrapped.draw(picture, BOX)) == bare.draw(picture, BOX)
+    assert unwrapped(wrapped.update(picture, BOX, damage)) == bare.update(picture, BOX, damage)
+    assert wrapped.cells(2) == bare.cells(2) is not None
+    assert wrapped.canvas(5, 5) == (40, 80)
+    assert unwrapped(wrapped.erase()) == bare.erase() != b""
+
+
+def test_wrapped_escapes_are_doubled() -> None:
+    assert wrap(b"\x1b[c") == b"\x1bPtmux;\x1b\x1b[c\x1b\\"
+
+
+def test_without_the_command_nothing_is_let_through(tmp_path: Path) -> None:
+    assert not ask({"TMUX": "x,1,0", "PATH": str(tmp_path)}).passthrough
