@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from tuivis.engine.protocol import (
@@ -46,13 +47,13 @@ from tuivis.intents import (
     Toggled,
     UnitChosen,
 )
+from tuivis.render.colormap import GAMMAS, Name
 from tuivis.render.mosaic import Layout, fit
 
-GAMMAS = (1.0, 0.7, 0.5, 0.3)
 BOOSTS = (0.0, 0.3, 0.5, 0.8, 1.0)
 NORMALISATIONS: tuple[Normalisation, ...] = ("layer", "unit", "diverging")
 ORDERS: tuple[Order, ...] = ("index", "strength")
-COLOURS = ("ember", "dusk", "gray")
+COLOURS: tuple[Name, ...] = ("ember", "dusk", "gray")
 
 Phase = Literal["starting", "ready", "lost"]
 
@@ -80,7 +81,7 @@ class View:
     normalisation: Normalisation = "layer"
     gamma: float = 1.0
     boost: float = 0.0
-    colours: str = "ember"
+    colours: Name = "ember"
 
 
 @dataclass(frozen=True)
@@ -334,6 +335,7 @@ def _(event: Progress, state: State) -> State:
 
 @_apply.register
 def _(event: Loaded, state: State) -> State:
+    event = msgspec.structs.replace(event, layers=_in_tree_order(event.layers))
     state = replace(state, loaded=event, note="; ".join(printable(note) for note in event.notes))
     names = [info.name for info in event.layers if info.units]
     wished = state.view.layer or state.wanted
@@ -346,6 +348,21 @@ def _(event: Loaded, state: State) -> State:
         return replace(state, banner="This model has no layer that can be shown.")
     # In the middle of a network the units are many and their maps still show the picture.
     return replace(_apply(LayerChosen(listed[len(listed) // 2]), state), note=note)
+
+
+def _in_tree_order(infos: tuple[LayerInfo, ...]) -> tuple[LayerInfo, ...]:
+    """Return the layers in the order of the forward pass, each module before the modules inside it."""
+    first: dict[str, int] = {}
+    prefixes = {info.name: [info.name[:i] for i in _ends(info.name)] for info in infos}
+    for place, info in enumerate(infos):
+        for prefix in prefixes[info.name]:
+            first.setdefault(prefix, place)
+    return tuple(sorted(infos, key=lambda info: [first[prefix] for prefix in prefixes[info.name]]))
+
+
+def _ends(name: str) -> list[int]:
+    """Return where each of the modules around `name` ends in it, and its own end."""
+    return [i for i, character in enumerate(name) if character == "."] + [len(name)]
 
 
 @_apply.register

@@ -112,8 +112,8 @@ class Server:
     def _welcome(self, hello: Hello) -> protocol.Welcome:
         if hello.version != protocol.VERSION:
             raise UserError(
-                f"the engine (tuivis {__version__}) speaks protocol {protocol.VERSION},"
-                f" the UI ({printable(hello.program)}) {hello.version}: install the same version of tuivis on both machines"
+                f"the engine (tuivis {__version__}) speaks protocol {protocol.VERSION}, the UI"
+                f" ({printable(hello.program)}) {hello.version}: install the same version of tuivis on both machines"
             )
         return protocol.Welcome(protocol.VERSION, f"tuivis {__version__}", os.getpid())
 

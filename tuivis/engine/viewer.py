@@ -85,12 +85,11 @@ class Viewer:
 
     def read(self, read: Read) -> Activations:
         """Return one layer's raw activations on one picture."""
-        info = self.layers.info(read.layer)
         batch = self._batch(self._load(read.picture))
         output, activation, milliseconds = self._timed_forward(batch, read.layer)
         return Activations(
             generation=read.generation,
-            layer=info,
+            layer=next(info for info in self.layers.infos if info.name == read.layer),
             input=Array.of(batch[0].float().cpu().numpy()),
             pixels=Array.of(self.model.pixels(batch[0].cpu())),
             activations=Array.of(activation.float().cpu().numpy()),

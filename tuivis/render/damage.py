@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from tuivis.render.picture import Picture, Rect
 
+Mask = NDArray[np.bool_]
+
 MOST = 24
 """More rectangles than this cost more than they save."""
 
@@ -33,21 +35,21 @@ def _same_palette(before: Picture, after: Picture) -> bool:
     return np.array_equal(before.palette, after.palette)
 
 
-def _cut(mask: NDArray[np.bool_], x: int, y: int, most: int) -> list[Rect]:
+def _cut(mask: Mask, x: int, y: int, most: int) -> list[Rect]:
     """Split `mask`, whose corner is (x, y), at its empty rows and columns until nothing splits."""
-    rows, columns = _runs(mask.any(axis=1)), _runs(mask.any(axis=0))
+    rows, columns = _runs(np.any(mask, axis=1)), _runs(np.any(mask, axis=0))
     if len(rows) * len(columns) == 1:
         return _hollow(mask, rows[0], columns[0], x, y)
     rects: list[Rect] = []
     for top, bottom in rows:
-        for left, right in _runs(mask[top:bottom].any(axis=0)):
+        for left, right in _runs(np.any(mask[top:bottom], axis=0)):
             if len(rects) > most:
                 return rects
             rects += _cut(mask[top:bottom, left:right], x + left, y + top, most)
     return rects
 
 
-def _hollow(mask: NDArray[np.bool_], rows: tuple[int, int], columns: tuple[int, int], x: int, y: int) -> list[Rect]:
+def _hollow(mask: Mask, rows: tuple[int, int], columns: tuple[int, int], x: int, y: int) -> list[Rect]:
     """Return the rectangle, or the four sides of it if only its border changed."""
     (top, bottom), (left, right) = rows, columns
     height, width = bottom - top, right - left
@@ -61,7 +63,7 @@ def _hollow(mask: NDArray[np.bool_], rows: tuple[int, int], columns: tuple[int, 
     ]
 
 
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _runs(flags: Mask) -> list[tuple[int, int]]:
     """Return (start, stop) of every run of true values."""
     edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

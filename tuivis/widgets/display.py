@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 
 from tuivis.render.picture import CellSize, Encoder
 from tuivis.render.probe import Terminal
 from tuivis.render.protocols import Choice, encoder
+
+_PIXELS = frozenset({"kitty", "kitty-placed", "iterm", "sixel"})
+
+_PALETTES = {"kitty": (16, 256), "kitty-placed": (16, 256), "iterm": (16, 256), "ascii": (256, 256)}
+"""Entries of a mosaic's palette: while things move, and at rest. What is not here has 32, always."""
 
 
 class Display:
@@ -25,7 +31,6 @@ class Display:
     def __init__(self, terminal: Terminal, choice: Choice) -> None:
         self.terminal = terminal
         self.choice = choice
-        self.cell = terminal.cell
         self.sent = 0
         """Bytes of the last picture."""
         self._write: Callable[[str], None] | None = None
@@ -36,15 +41,28 @@ class Display:
         """Write through `write` from now on; with None, nowhere."""
         self._write = write
 
+    @property
+    def palette_sizes(self) -> tuple[int, int]:
+        """Entries of a mosaic's palette while things move, and at rest."""
+        return _PALETTES.get(self.choice.protocol, (32, 32))
+
+    @property
+    def smallest_tile(self) -> int:
+        """Pixels of a tile's longer side under which a map is not recognisable: pixels of cells are large."""
+        return 24 if self.choice.protocol in _PIXELS else 6
+
     def encoder(self) -> Encoder:
         """Return an encoder for one more pane."""
-        return encoder(self.choice.protocol, self.cell, next(self._ids))
+        return encoder(self.choice.protocol, self.terminal, next(self._ids))
 
     def write(self, data: bytes) -> None:
         """Send `data` to the terminal in one piece."""
         if data and self._write is not None:
             self._write(data.decode())
 
-    def resize_cell(self, cell: CellSize) -> None:
-        """Take note of another font size: encoders made from now on use it."""
-        self.cell = cell
+    def resize_cell(self, cell: CellSize) -> bool:
+        """Take note of the font's size; say whether it is another. Encoders made from now on use it."""
+        changed = self.terminal.cell is not None and cell != self.terminal.cell
+        if changed:
+            self.terminal = replace(self.terminal, cell=cell)
+        return changed

@@ -8,6 +8,8 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.content import Content
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -25,13 +27,14 @@ class PicturePane(Widget):
 
     def __init__(self, display: Display, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._display = display
+        self._pictures = display
         self._encoder: Encoder = display.encoder()
         self._wanted: Picture | None = None
         self._shown: tuple[Picture, Box] | None = None
         self._overdrawn = False
         self._covered = False
         self._painting: asyncio.Task[None] | None = None
+        self._titles = "", ""
 
     @property
     def canvas(self) -> tuple[int, int]:
@@ -49,11 +52,11 @@ class PicturePane(Widget):
         self._paint()
 
     def cover(self, covered: bool) -> None:
-        """Hide the picture while another screen lies over the pane; nothing but cells can lie over cells."""
+        """Hide the picture while another screen lies over the pane; only cells can lie over cells."""
         if covered == self._covered:
             return
         self._covered = covered
-        if covered:
+        if covered and not self._in_cells:
             self._erase()
         self.refresh()
         self._paint()
@@ -61,7 +64,7 @@ class PicturePane(Widget):
     def forget(self) -> None:
         """Send everything anew: the terminal lost what it held, or its font has another size."""
         self._encoder.forget()
-        self._encoder = self._display.encoder()
+        self._encoder = self._pictures.encoder()
         self._shown = None
         self.refresh()
         self._paint()
@@ -87,28 +90,50 @@ class PicturePane(Widget):
         """Return row `y` of the cells under the picture."""
         self._overdrawn = True
         width, style = self.size.width, self.visual_style.rich_style
-        cells = None if self._covered or self._shown is None else self._encoder.cells(y)
+        blank = Strip.blank(width, style)
+        if self._covered or self._shown is None:
+            return blank
+        box, corner = self._shown[1], self.content_region.offset
+        row = y - (box.row - corner.y)
+        cells = self._encoder.cells(row) if 0 <= row < box.rows else None
         if cells is None:
-            return Strip.blank(width, style)
+            return blank
         text, colour = cells
-        columns = min(width, self._shown[1].columns if self._shown else width)
-        fill = Segment(" " * (width - columns), style)
-        ink = Style(color=Color.from_triplet((colour >> 16, colour >> 8 & 255, colour & 255)))  # type: ignore[arg-type]
-        return Strip([Segment(text, style + ink), fill], width)
+        ink = Style(color=Color.from_rgb(colour >> 16, colour >> 8 & 255, colour & 255))
+        left = box.column - corner.x
+        right = width - left - box.columns
+        return Strip([Segment(" " * left, style), Segment(text, style + ink), Segment(" " * right, style)], width)
+
+    def title(self, title: str, subtitle: str = "") -> None:
+        """Write into the border. Unlike Textual's own setters this repaints two lines, not the whole picture."""
+        if (title, subtitle) != self._titles:
+            self._titles = title, subtitle
+            self._border_title, self._border_subtitle = Content(title), Content(subtitle)
+            width, height = self.outer_size
+            self.refresh(Region(0, 0, width, 1), Region(0, height - 1, width, 1))
 
     def _erase(self) -> None:
         self._shown = None
-        self._display.write(self._encoder.erase())
+        self._pictures.write(self._encoder.erase())
 
     def _box(self) -> Box | None:
-        """Return where the pane lies on the screen, None where it is not seen."""
-        region = self.content_region
-        if self._covered or not self.is_mounted or not self.display or region.area == 0:
+        """Return where the picture lies on the screen, centred in the pane; None where it is not seen."""
+        region, picture = self.content_region, self._wanted
+        if picture is None or self._covered or not self.is_mounted or not self.display or region.area == 0:
             return None
-        return Box(region.x, region.y, region.width, region.height)
+        width, height = self.canvas
+        columns = min(region.width, -(-picture.width * picture.scale * region.width // width))
+        rows = min(region.height, -(-picture.height * picture.scale * region.height // height))
+        left, top = (region.width - columns) // 2, (region.height - rows) // 2
+        return Box(region.x + left, region.y + top, columns, rows)
+
+    @property
+    def _in_cells(self) -> bool:
+        """Whether cells show the picture: then Textual repaints it, and the terminal keeps it while it is hidden."""
+        return self._encoder.cells(0) is not None
 
     def _paint(self) -> None:
-        if self._painting is None or self._painting.done():
+        if not self._covered and (self._painting is None or self._painting.done()):
             self._painting = asyncio.create_task(self._paint_newest())
 
     async def _paint_newest(self) -> None:
@@ -126,16 +151,16 @@ class PicturePane(Widget):
                 self._shown = None
                 continue
             self._shown = picture, box
-            self._display.write(data)
-            self._display.sent = len(data)
-            if moved and encoder.cells(0) is not None:
+            self._pictures.write(data)
+            self._pictures.sent = len(data)
+            if moved and self._in_cells:
                 self.refresh()
 
     def _is_current(self) -> bool:
         wanted, box = self._wanted, self._box()
         if wanted is None or box is None:
             return self._shown is None
-        covered = self._overdrawn and self._encoder.cells(0) is None
+        covered = self._overdrawn and not self._in_cells
         return self._shown is not None and self._shown[0] is wanted and self._shown[1] == box and not covered
 
     def _encode(self, encoder: Encoder, picture: Picture, box: Box, overdrawn: bool) -> tuple[bytes, bool]:
@@ -143,6 +168,6 @@ class PicturePane(Widget):
         if self._shown is None or self._shown[1] != box:
             return encoder.draw(picture, box), True
         damage = difference(self._shown[0], picture)
-        if damage is None or (overdrawn and encoder.cells(0) is None):
+        if damage is None or (overdrawn and not self._in_cells):
             return encoder.draw(picture, box), False
         return encoder.update(picture, box, damage) if damage else b"", False

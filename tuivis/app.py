@@ -1,0 +1,271 @@
+"""The App: the screen, the engine's reader, the signals. Intents and events go in, one new state comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from functools import partial
+from typing import ClassVar
+
+import msgspec
+from textual import events, on, work
+from textual._xterm_parser import XTermParser
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tuivis import config
+from tuivis.config import Settings
+from tuivis.engine.client import Engine
+from tuivis.engine.protocol import Load, Loaded, Open, Show
+from tuivis.errors import UserError
+from tuivis.export import export_name, export_picture
+from tuivis.intents import EngineLost, EngineStarted, Noted, Sent, UnitChosen
+from tuivis.render.picture import CellSize
+from tuivis.render.probe import probe
+from tuivis.render.protocols import choose
+from tuivis.screens.explore import ExploreScreen
+from tuivis.screens.help import Help, key_name
+from tuivis.screens.prompt import Prompt
+from tuivis.screens.search import Palette, Search
+from tuivis.state import State, View, reduce
+from tuivis.themes import THEMES, chrome_of
+from tuivis.widgets.display import Display
+from tuivis.widgets.intent import Intent
+from tuivis.widgets.mosaic import MosaicPane
+from tuivis.widgets.picture import PicturePane
+
+LAST_RESORT = 1.5
+"""Seconds after which a program whose terminal is gone ends without tidying up: a write to it may block for ever."""
+
+
+class TuivisApp(App[int]):
+    """Owns the state and the engine; everything else draws or asks.
+
+    Parameters
+    ----------
+    settings
+        What the command line and the configuration say.
+    display
+        The terminal.
+    typed
+        Keys that were typed while the terminal was probed.
+    """
+
+    TITLE = "tuivis"
+    # Textual loads the style of a screen that is pushed, not that of the default screen.
+    CSS_PATH = "screens/explore.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "search layers and classes", id="program.search"),
+        Binding("colon", "unit", "go to a unit by number", id="unit.number"),
+        Binding("y", "copy", "copy the unit's address", id="unit.copy"),
+        Binding("E", "export", "export what you see", id="program.export"),
+        Binding("r", "restart", "start the engine again", id="program.restart"),
+        Binding("question_mark", "help", "this help", id="program.help"),
+        Binding("ctrl+p", "command_palette", "command palette", id="program.palette"),
+        Binding("ctrl+z", "suspend_process", "suspend", id="program.suspend"),
+        Binding("q,ctrl+c,ctrl+q", "quit", "quit", id="program.quit"),
+    ]
+
+    def __init__(self, settings: Settings, display: Display, typed: str = "") -> None:
+        super().__init__()
+        self.settings = settings
+        self.state = State(view=View(unit=settings.unit, colours=settings.colours), wanted=settings.layer)
+        self._pictures = display
+        self._typed = typed
+        self._engine: Engine | None = None
+        self._shown: Show | None = None
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = settings.theme
+        self.set_keymap(settings.keys)
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the explore screen."""
+        return ExploreScreen(self._pictures)
+
+    def on_mount(self) -> None:
+        """Connect the display, watch the terminal, and start the engine once the screen is painted."""
+        if self._driver is not None:
+            self._pictures.connect(self._driver.write)
+        self.app_resume_signal.subscribe(self, lambda _: self._redraw_pictures())
+        self.theme_changed_signal.subscribe(self, lambda theme: self._follow_theme())
+        self._watch_terminal()
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        self._follow_theme()
+        self.apply(EngineStarted())
+        for event in XTermParser().feed(self._typed):
+            self.post_message(event)
+        self.run_engine()
+
+    @property
+    def explore(self) -> ExploreScreen:
+        """The explore screen."""
+        screen = self.screen_stack[0]
+        assert isinstance(screen, ExploreScreen)
+        return screen
+
+    # State
+
+    def apply(self, event: object) -> None:
+        """Take an intent or an event into the state, show it, and ask the engine for what is then missing."""
+        self.state = reduce(self.state, event)
+        show = self.state.request()
+        if self._engine is not None and show is not None:
+            generation = self._shown.generation if self._shown else 0
+            if self._shown is None or msgspec.structs.replace(show, generation=generation) != self._shown:
+                show = msgspec.structs.replace(show, generation=generation + 1)
+                self._engine.send(show)
+                self.state = reduce(self.state, Sent(show, self._shown))
+                self._shown = show
+        self.explore.state = self.state
+
+    @on(Intent)
+    def take_intent(self, message: Intent) -> None:
+        """Apply what a widget asks for."""
+        self.apply(message.intent)
+
+    # The engine
+
+    @work(exclusive=True)
+    async def run_engine(self) -> None:
+        """Start the engine and apply its events until it ends."""
+        log = config.log_path()
+        try:
+            engine = self._engine = await Engine.start(log)
+        except UserError as error:
+            self.apply(EngineLost(f"did not start: {error}", str(log)))
+            return
+        settings = self.settings
+        self._shown = None
+        engine.send(Load(settings.model, settings.weights, settings.device))
+        async for event in engine.events():
+            self.apply(event)
+            if isinstance(event, Loaded):
+                engine.send(Open(settings.input))
+        self._engine = None
+        self.apply(EngineLost(await engine.ending(), str(log)))
+
+    def action_restart(self) -> None:
+        """Start the engine again after it was lost."""
+        if self.state.phase == "lost":
+            self.apply(EngineStarted())
+            self.run_engine()
+
+    # What keys do that is not a matter of state
+
+    def action_search(self) -> None:
+        """Search layers and classes."""
+        self.push_screen(Palette([Search], placeholder="Search layers and classes…"))
+
+    def action_command_palette(self) -> None:
+        """Search the commands."""
+        self.push_screen(Palette(id="--command-palette"))
+
+    def action_unit(self) -> None:
+        """Ask for a unit's number."""
+
+        def go(text: str | None) -> None:
+            if text is None or not text.strip():
+                return
+            is_number = text.strip().isdecimal()
+            self.apply(UnitChosen(int(text)) if is_number else Noted(f"not a number: {text!r}"))
+
+        self.push_screen(Prompt("unit", placeholder="number"), go)
+
+    def action_copy(self) -> None:
+        """Copy the unit's address with OSC 52."""
+        address = f"{self.state.view.layer}/{self.state.view.unit}"
+        self.copy_to_clipboard(address)
+        self.apply(Noted(f"copied {address}"))
+
+    def action_export(self) -> None:
+        """Ask for a file's name, and write the mosaic as it is on screen."""
+        picture = self.explore.query_one(MosaicPane).exported()
+        if picture is None:
+            self.apply(Noted("nothing to export yet"))
+            return
+
+        def write(path: str | None) -> None:
+            if path:
+                self.apply(Noted(export_picture(picture, path)))
+
+        self.push_screen(Prompt("export to", export_name(self.state)), write)
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        maps = (self.explore.query_one(MosaicPane)._bindings, self.explore._bindings, self._bindings)
+        self.push_screen(Help(binding for bindings in maps for _, binding in bindings))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Yield the palette's commands: those of Textual that make sense here, and every binding."""
+        yield SystemCommand("Theme", "choose a theme", self.action_change_theme)
+        for node in (self.explore, self):
+            for _, binding in node._bindings:
+                run = partial(self.run_action, binding.action, node)
+                yield SystemCommand(binding.description.capitalize(), f"key {key_name(binding.key)}", run)
+
+    # The terminal
+
+    def post_display_hook(self) -> None:
+        """Draw again the pictures that Textual's output has covered."""
+        if self.screen_stack:
+            for pane in self.explore.query(PicturePane):
+                pane.repaint()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Follow a change of the font's size."""
+        if event.pixel_size is None or not event.size.area:
+            return
+        cell = CellSize(event.pixel_size.width // event.size.width, event.pixel_size.height // event.size.height)
+        if self._pictures.resize_cell(cell):
+            self._redraw_pictures()
+
+    def _redraw_pictures(self) -> None:
+        for pane in self.explore.query(PicturePane):
+            pane.forget()
+
+    def _follow_theme(self) -> None:
+        self.explore.chrome = chrome_of(self.current_theme)
+
+    def _watch_terminal(self) -> None:
+        """End the program when it is told to, and when its terminal is gone."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._end, 128 + number)
+        if sys.__stdin__ is not None and sys.__stdin__.isatty():
+            self.set_interval(1, self._look_for_terminal)
+
+    def _look_for_terminal(self) -> None:
+        if not os.isatty(0):
+            self._end(128 + signal.SIGHUP)
+
+    def _end(self, code: int) -> None:
+        last_resort = threading.Timer(LAST_RESORT, os._exit, (code,))
+        last_resort.daemon = True
+        last_resort.start()
+        self.exit(return_code=code)
+
+    async def on_unmount(self) -> None:
+        """End the engine."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.close()
+
+
+def run(settings: Settings) -> int:
+    """Probe the terminal, run the explorer in it, and return the exit code."""
+    terminal, typed = probe(sys.stdin.fileno(), sys.stdout.fileno(), os.environ)
+    display = Display(terminal, choose(terminal, os.environ, settings.protocol))
+    if terminal.true_colour:
+        # Over SSH the variable is lost, and Textual would reduce the placeholders' colour, which is the picture's id.
+        os.environ["COLORTERM"] = "truecolor"
+    app = TuivisApp(settings, display, typed)
+    app.run()
+    return app.return_code or 0

@@ -1,0 +1,107 @@
+"""The explore screen: layers, mosaic, input, predictions, unit."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import var
+from textual.screen import Screen
+from textual.widgets import Static
+
+from tuivis.intents import Cycled, Defaults, LayerStepped, PictureStepped, Toggled
+from tuivis.state import State
+from tuivis.widgets.display import Display
+from tuivis.widgets.input import InputPane
+from tuivis.widgets.intent import Intent
+from tuivis.widgets.layers import LayerTree
+from tuivis.widgets.mosaic import MosaicPane
+from tuivis.widgets.picture import PicturePane
+from tuivis.widgets.predictions import Predictions
+from tuivis.widgets.status import StatusLine
+from tuivis.widgets.unit import UnitPanel
+
+SMALLEST = (80, 24)
+"""Cells. Below this the panes would show nothing that can be read."""
+
+
+class ExploreScreen(Screen[None]):
+    """Gives every widget the state; turns keys into intents."""
+
+    AUTO_FOCUS = "MosaicPane"
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (100, "-middle"), (160, "-wide")]
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-low"), (32, "-high"), (50, "-tall")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u,pageup", "intend('layer', -1)", "previous layer", id="layer.previous"),
+        Binding("o,pagedown", "intend('layer', 1)", "next layer", id="layer.next"),
+        Binding("A", "intend('toggle', 'all_layers')", "list all layers, or what people look at", id="layer.all"),
+        Binding("w", "intend('picture', -1)", "previous picture", id="picture.previous"),
+        Binding("e", "intend('picture', 1)", "next picture", id="picture.next"),
+        Binding("z", "intend('toggle', 'zoom')", "zoom: the grid, or one unit", id="view.zoom"),
+        Binding("v", "intend('cycle', 'normalisation')", "values: per layer, per unit, around zero", id="view.values"),
+        Binding("t", "intend('cycle', 'gamma')", "gamma", id="view.gamma"),
+        Binding("T", "intend('cycle', 'boost')", "boost of weak units", id="view.boost"),
+        Binding("C", "intend('cycle', 'colours')", "colour map", id="view.colours"),
+        Binding("i", "intend('cycle', 'order')", "order: by index, or strongest first", id="view.order"),
+        Binding("escape", "intend('defaults', None)", "back to defaults", id="view.defaults"),
+    ]
+
+    state: var[State] = var(State(), init=False)
+    chrome: var[str] = var("dark", init=False)
+
+    def __init__(self, display: Display) -> None:
+        super().__init__()
+        self._pictures = display
+
+    def compose(self) -> ComposeResult:
+        """Yield the panes, each bound to the state."""
+        yield Static(id="banner")
+        with Horizontal(id="rooms"):
+            with Vertical(id="left"):
+                layers = LayerTree(id="layers")
+                layers.border_title = "layers"
+                yield layers.data_bind(ExploreScreen.state)
+                yield InputPane(self._pictures, id="input").data_bind(ExploreScreen.state)
+                predictions = Predictions(id="predictions")
+                predictions.border_title = "predictions"
+                yield predictions.data_bind(ExploreScreen.state)
+            mosaic = MosaicPane(self._pictures, id="mosaic")
+            yield mosaic.data_bind(ExploreScreen.state, ExploreScreen.chrome)
+            unit = UnitPanel(self._pictures, id="unit")
+            yield unit.data_bind(ExploreScreen.state, ExploreScreen.chrome)
+        yield StatusLine(self._pictures).data_bind(ExploreScreen.state)
+        yield Static(id="too-small")
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Show the banner while something is wrong."""
+        if old.banner != new.banner:
+            banner = self.query_one("#banner", Static)
+            banner.update(Content(new.banner))
+            banner.set_class(bool(new.banner), "-shown")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Say so when the terminal is too small."""
+        width, height = event.size
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        self.set_class(small, "-too-small")
+        text = f"too small: {width}×{height}\ntuivis needs {SMALLEST[0]}×{SMALLEST[1]}"
+        self.query_one("#too-small", Static).update(Content(text))
+
+    def on_screen_suspend(self) -> None:
+        """Take the pictures away: another screen lies over them."""
+        for pane in self.query(PicturePane):
+            pane.cover(True)
+
+    def on_screen_resume(self) -> None:
+        """Bring the pictures back."""
+        for pane in self.query(PicturePane):
+            pane.cover(False)
+
+    def action_intend(self, what: str, value: object) -> None:
+        """Post the intent that a key stands for."""
+        intents = {"layer": LayerStepped, "picture": PictureStepped, "toggle": Toggled, "cycle": Cycled}
+        self.post_message(Intent(Defaults() if what == "defaults" else intents[what](value)))

@@ -1,0 +1,37 @@
+"""A line to type in, over the screen."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+
+class Prompt(ModalScreen[str | None]):
+    """Asks for one line; its result is the text, or None after escape."""
+
+    CSS_PATH = "prompt.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "cancel", show=False)]
+
+    def __init__(self, title: str, value: str = "", placeholder: str = "") -> None:
+        super().__init__()
+        self._title, self._value, self._placeholder = title, value, placeholder
+
+    def compose(self) -> ComposeResult:
+        """Yield the line."""
+        line = Input(self._value, self._placeholder, select_on_focus=False)
+        # A blinking cursor would send bytes for ever.
+        line.cursor_blink = False
+        box = Container(line, id="prompt")
+        box.border_title = self._title
+        yield box
+
+    @on(Input.Submitted)
+    def submit(self, event: Input.Submitted) -> None:
+        """Give the text to whoever asked."""
+        self.dismiss(event.value)

@@ -1,0 +1,37 @@
+"""The input pane: exactly what the network sees."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.reactive import var
+
+from tuivis.errors import printable
+from tuivis.render.overlay import fit
+from tuivis.render.picture import Picture
+from tuivis.state import State
+from tuivis.widgets.picture import PicturePane
+
+
+class InputPane(PicturePane):
+    """Draws `state.frame`'s pixels."""
+
+    state: var[State] = var(State(), init=False)
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Draw the frame when it is another."""
+        if new.pictures:
+            name = printable(new.pictures[new.view.picture])
+            self.title(name, f"{new.view.picture + 1}/{len(new.pictures)}")
+        before = old.frame.pixels.data if old.frame else None
+        if new.frame and new.frame.pixels.data != before:
+            self.draw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw at the new size."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Fit the frame into the pane."""
+        width, height = self.canvas
+        if self.state.frame is not None and width and height:
+            self.picture = Picture(fit(self.state.frame.pixels.numpy(), width, height))

@@ -1,0 +1,180 @@
+"""The mosaic pane: all units of the layer on screen as one picture, walked with the keys or the mouse."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.reactive import var
+from textual.timer import Timer
+
+from tuivis.engine.protocol import Mosaic
+from tuivis.errors import printable
+from tuivis.intents import CanvasResized, EndChosen, Moved, Scrolled, UnitChosen
+from tuivis.render import colormap
+from tuivis.render.mosaic import Layout, compose, mark
+from tuivis.render.picture import Picture
+from tuivis.state import State
+from tuivis.widgets.display import Display
+from tuivis.widgets.intent import Intent
+from tuivis.widgets.picture import PicturePane
+
+REST = 0.12
+"""Seconds without a change after which the coarse picture is refined."""
+
+
+class MosaicPane(PicturePane, can_focus=True):
+    """Draws `state.mosaic`; posts `Moved`, `UnitChosen`, `EndChosen`, `Scrolled` and `CanvasResized`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "move(-1,0)", "unit left", show=False, id="unit.left"),
+        Binding("right,l", "move(1,0)", "unit right", show=False, id="unit.right"),
+        Binding("up,k", "move(0,-1)", "unit up", show=False, id="unit.up"),
+        Binding("down,j", "move(0,1)", "unit down", show=False, id="unit.down"),
+        Binding("shift+left,H", "move(-3,0)", "three left", show=False, id="unit.left3"),
+        Binding("shift+right,L", "move(3,0)", "three right", show=False, id="unit.right3"),
+        Binding("shift+up,K", "move(0,-3)", "three up", show=False, id="unit.up3"),
+        Binding("shift+down,J", "move(0,3)", "three down", show=False, id="unit.down3"),
+        Binding("g,home", "end(False)", "first unit", show=False, id="unit.first"),
+        Binding("G,end", "end(True)", "last unit", show=False, id="unit.last"),
+    ]
+
+    state: var[State] = var(State(), init=False)
+    chrome: var[str] = var("dark", init=False)
+
+    def __init__(self, display: Display, *, id: str | None = None) -> None:
+        super().__init__(display, id=id)
+        self._draft, self._still = display.palette_sizes
+        self._colours = self._still
+        self._refine: Timer | None = None
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Say how many pixels there are now."""
+        super().on_resize(event)
+        self.announce()
+
+    def announce(self) -> None:
+        """Say how many pixels the pane offers."""
+        self.post_message(Intent(CanvasResized(self.canvas, self._pictures.smallest_tile)))
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Draw what changed."""
+        self.title(_title(new), _subtitle(new))
+        if old.mosaic is new.mosaic and old.view == new.view and old.canvas == new.canvas:
+            return
+        if _content(old) == _content(new):
+            # Only the frame of the selected tile moves: the picture keeps its levels.
+            self._draw(self._colours)
+            return
+        self._draw(self._draft)
+        if self._draft != self._still:
+            if self._refine is not None:
+                self._refine.stop()
+            self._refine = self.set_timer(REST, lambda: self._draw(self._still))
+
+    def watch_chrome(self) -> None:
+        """Draw in the colours of another theme."""
+        self._draw(self._colours)
+
+    def _draw(self, size: int) -> None:
+        """Compose the mosaic in a palette of `size` entries."""
+        state, layout = self.state, self.state.layout
+        mosaic = state.mosaic
+        if layout is None:
+            self.picture = None
+            return
+        if mosaic is None or not _fits(mosaic, state, layout):
+            return
+        self._colours = size
+        self.picture = mosaic_picture(state, mosaic, layout, size, self.chrome)
+
+    def exported(self) -> Picture | None:
+        """Return the mosaic on screen with all its levels, or None if there is none yet."""
+        state, layout = self.state, self.state.layout
+        if layout is None or state.mosaic is None or not _fits(state.mosaic, state, layout):
+            return None
+        return mosaic_picture(state, state.mosaic, layout, 256, self.chrome)
+
+    def action_move(self, columns: int, rows: int) -> None:
+        """Move the selection."""
+        self.post_message(Intent(Moved(columns, rows)))
+
+    def action_end(self, last: bool) -> None:
+        """Select the first or the last unit."""
+        self.post_message(Intent(EndChosen(last)))
+
+    def on_click(self, event: events.Click) -> None:
+        """Select the tile under the mouse."""
+        offset = event.get_content_offset(self)
+        layout = self.state.layout
+        if offset is None or layout is None or self.content_size.area == 0:
+            return
+        width, height = self.canvas
+        x = (2 * offset.x + 1) * width // (2 * self.content_size.width)
+        y = (2 * offset.y + 1) * height // (2 * self.content_size.height)
+        slot = layout.slot_at(x, y)
+        layer = self.state.layer
+        if slot is not None and layer is not None and self.state.first + slot < layer.units:
+            self.post_message(Intent(UnitChosen(self.state.unit_at(self.state.first + slot))))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll the pages."""
+        self.post_message(Intent(Scrolled(1)))
+        event.stop()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll the pages."""
+        self.post_message(Intent(Scrolled(-1)))
+        event.stop()
+
+
+def mosaic_picture(state: State, mosaic: Mosaic, layout: Layout, size: int, chrome: str) -> Picture:
+    """Return the mosaic with its selected tile framed, in a palette of `size` entries."""
+    view = state.view
+    pixels = compose(mosaic.levels.numpy(), layout)
+    slot = state.slot(view.unit) - state.first
+    if 0 <= slot < layout.page and not view.zoom:
+        mark(pixels, layout.frame(slot), colormap.SELECTED)
+    name = colormap.DEFAULTS["diverging"] if mosaic.normalisation == "diverging" else view.colours
+    palette = colormap.palette(name, size, view.gamma, colormap.CHROMES[chrome])
+    return Picture(colormap.coarsen(pixels, size), palette, layout.scale)
+
+
+def _content(state: State) -> tuple[object, ...]:
+    """Return what the tiles depend on, the selection aside."""
+    view = state.view
+    unit = view.unit if view.zoom else 0
+    return id(state.mosaic), state.canvas, view.zoom, unit, view.gamma, view.colours
+
+
+def _fits(mosaic: Mosaic, state: State, layout: Layout) -> bool:
+    """Say whether the newest answer is one for the layout on screen; if not, the right one is on its way."""
+    tiles = mosaic.tiles
+    fitting = (tiles.height, tiles.width) == (layout.height, layout.width) and tiles.first == state.first
+    return mosaic.layer == state.view.layer and fitting and tiles.count <= layout.page
+
+
+def _title(state: State) -> str:
+    layer, view = state.layer, state.view
+    if layer is None:
+        return "units"
+    parts = [printable(layer.name), f"{layer.units} units"]
+    if layer.height * layer.width > 1:
+        parts.append(f"{layer.height}×{layer.width}")
+    parts.append({"layer": "per layer", "unit": "per unit", "diverging": "around zero"}[view.normalisation])
+    if view.order == "strength":
+        parts.append("strongest first")
+    if view.gamma != 1:
+        parts.append(f"gamma {view.gamma}")
+    if view.boost:
+        parts.append(f"boost {view.boost}")
+    return " · ".join(parts)
+
+
+def _subtitle(state: State) -> str:
+    layer, layout = state.layer, state.layout
+    if layer is None or layout is None or layout.units <= layout.page:
+        return ""
+    last = min(state.first + layout.page, layer.units)
+    return f"tiles {state.first} to {last - 1} of {layer.units}: scroll for more"

@@ -1,0 +1,79 @@
+"""The status line: the device, the model, what the last frame cost, and what is going on."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.reactive import var
+from textual.widget import Widget
+
+from tuivis.engine.protocol import DeviceInfo
+from tuivis.errors import printable
+from tuivis.state import State
+from tuivis.widgets.display import Display
+from tuivis.widgets.predictions import bar
+
+GIB = 1 << 30
+
+
+class StatusLine(Widget):
+    """Draws one line: facts on the left, the last note or the progress on the right."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"status--note"}
+
+    state: var[State] = var(State(), init=False)
+
+    def __init__(self, display: Display, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._pictures = display
+        self._line: tuple[list[str], str] = (["tuivis"], "")
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Draw when the line reads differently."""
+        line = self._facts(), _activity(new)
+        if line != self._line:
+            self._line = line
+            self.refresh()
+
+    def render(self) -> Text:
+        """Return the line, cut to the width."""
+        width = self.content_size.width
+        ink = self.get_component_rich_style("status--note")
+        right = Text(self._line[1], ink, no_wrap=True)
+        right.truncate(max(0, width - 20), overflow="ellipsis")
+        facts = Text(" · ".join(self._line[0]), no_wrap=True)
+        facts.truncate(max(0, width - right.cell_len - 2), overflow="ellipsis", pad=True)
+        return Text.assemble(facts, "  ", right)
+
+    def _facts(self) -> list[str]:
+        state = self.state
+        if state.loaded is None:
+            return ["tuivis"]
+        facts = [printable(state.loaded.model), device_text(state.frame.device if state.frame else state.loaded.device)]
+        if state.loaded.random_weights:
+            facts.insert(1, "random weights")
+        if state.frame is not None:
+            facts.append(f"{state.frame.forward_ms:.0f} ms")
+        if self._pictures.sent:
+            facts.append(f"{self._pictures.sent / 1000:.1f} kB")
+        facts.append(self._pictures.choice.protocol)
+        if state.mosaic is not None and state.mosaic.nans + state.mosaic.infinities:
+            facts.append(f"{state.mosaic.nans} NaN, {state.mosaic.infinities} infinite")
+        return facts
+
+
+def device_text(device: DeviceInfo) -> str:
+    """Return a device's name and memory: used of total."""
+    used, total = device.memory_used / GIB, device.memory_total / GIB
+    return f"{device.name} {printable(device.title)} {used:.1f}/{total:.0f} GiB"
+
+
+def _activity(state: State) -> str:
+    """Return what the engine is busy with, or the last note."""
+    if state.progress is None:
+        return printable(state.note)
+    text = printable(state.progress.text)
+    if state.progress.fraction is None:
+        return f"{text} …"
+    return f"{text} {bar(state.progress.fraction, 10):<10} {state.progress.fraction:.0%}"

@@ -1,0 +1,106 @@
+"""The unit panel: what the selected unit does on the input at hand."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.reactive import var
+from textual.timer import Timer
+from textual.widget import Widget
+
+from tuivis.engine.protocol import Unit
+from tuivis.errors import printable
+from tuivis.render import colormap
+from tuivis.render.overlay import fit, overlay
+from tuivis.render.picture import Picture
+from tuivis.state import State
+from tuivis.widgets.display import Display
+from tuivis.widgets.picture import PicturePane
+
+REST = 0.15
+"""Seconds that the selection rests before the overlay is drawn: who walks through units waits for no picture."""
+
+
+class UnitMap(PicturePane):
+    """The unit's map laid over the input."""
+
+    state: var[State] = var(State(), init=False)
+    chrome: var[str] = var("dark", init=False)
+
+    _timer: Timer | None = None
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Draw when the unit or the input is another."""
+        view, before = new.view, old.view
+        if old.unit is not new.unit or (view.gamma, view.colours) != (before.gamma, before.colours):
+            if self._timer is not None:
+                self._timer.stop()
+            self._timer = self.set_timer(REST, self.draw)
+
+    def watch_chrome(self) -> None:
+        """Draw in the colours of another theme."""
+        self.draw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw at the new size."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Lay the map over the input and fit both into the pane."""
+        unit, frame, view = self.state.unit, self.state.frame, self.state.view
+        width, height = self.canvas
+        if unit is None or frame is None or not width or not height:
+            return
+        pixels = fit(frame.pixels.numpy(), width, height)
+        if len(unit.levels.data) > 1:
+            palette = colormap.palette(view.colours, 256, view.gamma, colormap.CHROMES[self.chrome])
+            pixels = overlay(pixels, unit.levels.numpy(), palette)
+        self.picture = Picture(pixels)
+
+
+class UnitNumbers(Widget):
+    """The unit's numbers."""
+
+    state: var[State] = var(State(), init=False)
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Draw when the unit is another."""
+        if old.unit is not new.unit or old.layer is not new.layer:
+            self.refresh()
+
+    def render(self) -> Text:
+        """Return one line for each number."""
+        unit, layer = self.state.unit, self.state.layer
+        if unit is None or layer is None or unit.layer != layer.name:
+            return Text("…")
+        lines = _numbers(unit, layer.units, layer.height * layer.width > 1)
+        return Text.assemble((f"unit {unit.unit}\n", "bold"), "\n".join(lines), no_wrap=True)
+
+
+class UnitPanel(Vertical):
+    """The selected unit: its map over the input, and its numbers."""
+
+    state: var[State] = var(State(), init=False)
+    chrome: var[str] = var("dark", init=False)
+
+    def __init__(self, display: Display, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._pictures = display
+
+    def compose(self) -> ComposeResult:
+        """Yield the parts."""
+        self.border_title = "unit"
+        yield UnitMap(self._pictures).data_bind(UnitPanel.state, UnitPanel.chrome)
+        yield UnitNumbers().data_bind(UnitPanel.state)
+
+
+def _numbers(unit: Unit, units: int, is_map: bool) -> list[str]:
+    """Return the lines: class name, maximum and its place, mean, share active, rank."""
+    lines = [printable(unit.label)] if unit.label else []
+    place = f" at ({unit.at[0]}, {unit.at[1]})" if is_map else ""
+    lines.append(f"max {unit.maximum:.4g}{place}")
+    if is_map:
+        lines += [f"mean {unit.mean:.4g}", f"active {unit.active:.0%}"]
+    return [*lines, f"rank {unit.rank} of {units}"]
