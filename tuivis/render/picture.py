@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -26,6 +26,13 @@ class Box(NamedTuple):
     row: int
     columns: int
     rows: int
+
+    def overlap(self, other: Box) -> Box:
+        """Return the cells that lie in both boxes; there may be none."""
+        column, row = max(self.column, other.column), max(self.row, other.row)
+        right = min(self.column + self.columns, other.column + other.columns)
+        below = min(self.row + self.rows, other.row + other.rows)
+        return Box(column, row, max(0, right - column), max(0, below - row))
 
 
 class CellSize(NamedTuple):
@@ -63,6 +70,15 @@ class Picture:
         """Return the pixels as (H, W, 3) uint8, not scaled."""
         return self.pixels if self.palette is None else self.palette[self.pixels]
 
+    def cover(self, cell: CellSize) -> tuple[int, int]:
+        """Return (columns, rows): the cells that the scaled picture touches from a cell's corner on."""
+        return -(-self.width * self.scale // cell.width), -(-self.height * self.scale // cell.height)
+
+    def crop(self, rect: Rect) -> Picture:
+        """Return the part of the picture inside `rect`."""
+        inside = self.pixels[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width]
+        return replace(self, pixels=inside)
+
 
 class Encoder(Protocol):
     """Turns the successive pictures of ONE pane into bytes for one terminal.
@@ -81,7 +97,8 @@ class Encoder(Protocol):
     def update(self, picture: Picture, box: Box, damage: Sequence[Rect]) -> bytes:
         """Show `picture`, which differs from the one before only inside `damage` (in pixels before scaling).
 
-        Size, scale and box are those of the picture before.
+        Size, scale, box and length of the palette are those of the picture before. Where the terminal holds no
+        picture (`erase`, `forget`), this is `draw`.
         """
 
     def erase(self) -> bytes:
@@ -93,5 +110,6 @@ class Encoder(Protocol):
     def cells(self, row: int) -> tuple[str, int] | None:
         """Return the text of the pane's row `row` and its 24-bit foreground colour, where text shows the picture.
 
-        Only Kitty's placeholders are; every other encoder returns None and its cells are blank. Valid after `draw`.
+        The text fills the box's columns and depends on nothing but the box. Only Kitty's placeholders are text; every
+        other encoder returns None: its cells are blank. Valid after `draw`.
         """

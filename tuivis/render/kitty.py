@@ -1,0 +1,123 @@
+"""Kitty's graphics protocol, shown by placeholder characters: the picture follows the text that stands for it.
+
+The protocol: https://sw.kovidgoyal.net/kitty/graphics-protocol/. The picture is transmitted once per size; then `a=f`
+replaces pixels of its only frame, which kitty shows four times sooner than a new transmission.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+
+from tuivis.render import png
+from tuivis.render.picture import Box, CellSize, Picture, Rect
+
+CHUNK = 4096
+"""Most bytes of base64 in one escape sequence."""
+
+PLACEHOLDER = "\U0010eeee"
+
+
+def _numbers() -> Iterator[str]:
+    """Give the combining characters that stand for 0, 1, ... 296 after a placeholder.
+
+    They are the characters of combining class 230 in Unicode 6.0 without a decomposition, but for those that
+    normalisation could fuse with a letter (rowcolumn-diacritics.txt in kitty's documentation).
+    """
+    ranges = (
+        "305 30d-30e 310 312 33d-33f 346 34a-34c 350-352 357 35b 363-36f 483-487 592-595 597-599 59c-5a1 5a8-5a9 "
+        "5ab-5ac 5af 5c4 610-617 657-65b 65d-65e 6d6-6dc 6df-6e2 6e4 6e7-6e8 6eb-6ec 730 732-733 735-736 73a 73d "
+        "73f-741 743 745 747 749-74a 7eb-7f1 7f3 816-819 81b-823 825-827 829-82d 951 953-954 f82-f83 f86-f87 135d-135f "
+        "17dd 193a 1a17 1a75-1a7c 1b6b 1b6d-1b73 1cd0-1cd2 1cda-1cdb 1ce0 1dc0-1dc1 1dc3-1dc9 1dcb-1dcc 1dd1-1de6 1dfe "
+        "20d0-20d1 20d4-20d7 20db-20dc 20e1 20e7 20e9 20f0 2cef-2cf1 2de0-2dff a66f a67c-a67d a6f0-a6f1 a8e0-a8f1 aab0 "
+        "aab2-aab3 aab7-aab8 aabe-aabf aac1 fe20-fe26 10a0f 10a38 1d185-1d189 1d1aa-1d1ad 1d242-1d244"
+    )
+    for part in ranges.split():
+        first, _, last = part.partition("-")
+        yield from map(chr, range(int(first, 16), int(last or first, 16) + 1))
+
+
+NUMBERS = tuple(_numbers())
+"""The combining characters for 0, 1, ...: as many rows and columns as a picture can have."""
+
+
+def transmission(keys: str, data: bytes) -> bytes:
+    """Return the escape sequences that carry `data` under the command `keys`, in chunks.
+
+    kitty wants `a=f` again in the later chunks of a frame edit, and `m` alone (`q` is allowed) in those of `a=T`.
+    """
+    text = b64encode(data)
+    again = "a=f,q=2" if keys.startswith("a=f,") else "q=2"
+    chunks = []
+    for start in range(0, len(text), CHUNK):
+        more = int(start + CHUNK < len(text))
+        control = f"{again if start else keys},m={more}"
+        chunks.append(b"\x1b_G%b;%b\x1b\\" % (control.encode(), text[start : start + CHUNK]))
+    return b"".join(chunks)
+
+
+def deletion(image_id: int) -> bytes:
+    """Return the command that takes the image from the screen and from the terminal's memory."""
+    return b"\x1b_Ga=d,d=I,i=%d,q=2\x1b\\" % image_id
+
+
+class KittyPlaceholders:
+    """An encoder for kitty >= 0.28 and Ghostty (`edits`), and for terminals that know placeholders but not `a=f`.
+
+    `image_id`, 1 .. 2^24 - 1, is this pane's alone. It travels in the placeholders' foreground colour.
+    """
+
+    def __init__(self, image_id: int, cell: CellSize, edits: bool = True) -> None:
+        assert 0 < image_id < 1 << 24
+        self._id = image_id
+        self._cell = cell
+        self._edits = edits
+        self._box: Box | None = None
+
+    def canvas(self, columns: int, rows: int) -> tuple[int, int]:
+        """Return the pixels of so many cells, as many as there are diacritics for."""
+        return min(columns, len(NUMBERS)) * self._cell.width, min(rows, len(NUMBERS)) * self._cell.height
+
+    def draw(self, picture: Picture, box: Box) -> bytes:
+        """Transmit the picture on a transparent sheet of the box's size, so that the text depends on the box only.
+
+        The sheet before stays until this one is complete.
+        """
+        columns, rows = min(box.columns, len(NUMBERS)), min(box.rows, len(NUMBERS))
+        assert picture.cover(self._cell)[0] <= columns and picture.cover(self._cell)[1] <= rows
+        self._box = box
+        keys = f"a=T,U=1,i={self._id},c={columns},r={rows},q=2,f=100"
+        return transmission(keys, png.sheet(picture, self._cell, columns, rows))
+
+    def update(self, picture: Picture, box: Box, damage: Sequence[Rect]) -> bytes:
+        """Replace the damaged pixels of the frame."""
+        if self._box is None or not self._edits:
+            return self.draw(picture, box) if damage or self._box is None else b""
+        return b"".join(self._edit(picture, rect) for rect in damage)
+
+    def _edit(self, picture: Picture, rect: Rect) -> bytes:
+        scale = png.detail(picture)
+        x, y, width, height = (n * scale for n in rect)
+        keys = f"a=f,i={self._id},r=1,x={x},y={y},s={width},v={height},q=2,f=100"
+        return transmission(keys, png.encode(picture.crop(rect), scale))
+
+    def erase(self) -> bytes:
+        """Delete the image: its placeholders show nothing from now on."""
+        shown, self._box = self._box is not None, None
+        return deletion(self._id) if shown else b""
+
+    def forget(self) -> None:
+        """Let the next picture be transmitted anew."""
+        self._box = None
+
+    def cells(self, row: int) -> tuple[str, int] | None:
+        """Return the placeholders of a row.
+
+        Each tells its row and column itself, so that the picture stays right where a dialogue covers a part of it;
+        the third number, the id's highest byte, need only be there once, and is 0.
+        """
+        if self._box is None or not 0 <= row < min(self._box.rows, len(NUMBERS)):
+            return None
+        cells = [PLACEHOLDER + NUMBERS[row] + number for number in NUMBERS[: self._box.columns]]
+        cells[0] += NUMBERS[0]
+        return "".join(cells) + " " * (self._box.columns - len(cells)), self._id
