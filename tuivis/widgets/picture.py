@@ -109,8 +109,8 @@ class PicturePane(Widget):
         if (title, subtitle) != self._titles:
             self._titles = title, subtitle
             self._border_title, self._border_subtitle = Content(title), Content(subtitle)
-            width, height = self.outer_size
-            self.refresh(Region(0, 0, width, 1), Region(0, height - 1, width, 1))
+            (left, top), (width, height) = self.content_offset, self.outer_size
+            self.refresh(Region(-left, -top, width, 1), Region(-left, height - top - 1, width, 1))
 
     def _erase(self) -> None:
         self._shown = None
