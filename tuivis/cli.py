@@ -1,0 +1,278 @@
+"""The command line: options in, exit codes out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+import msgspec
+
+from tuivis import __version__, config
+from tuivis.config import Settings
+from tuivis.errors import UserError, nearest, printable
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+EXAMPLES = """\b
+Examples:
+  tuivis                                       the default network, on photographs that come along
+  tuivis resnet18 --input photos/              a network of torchvision on your own pictures
+  tuivis net.py:make --weights best.pth        your own network: the function make in net.py returns it
+  tuivis layers resnet18                       the names of its layers
+  tuivis snapshot resnet18 --layer layer3 -o layer3.png
+  tuivis doctor                                what your terminal can do, and what to do about it
+"""
+
+MODEL_HELP = "MODEL: efficientnet_lite0 (default), a classifier of torchvision, timm:NAME, or FILE.py:FUNCTION."
+
+
+class ExploreByDefault(click.Group):
+    """A group whose command is `explore` unless another is named, so that `tuivis resnet18` works."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `explore` in front of what names no command."""
+        own = {*self.commands, *ctx.help_option_names, "--version"}
+        # Completion comes here with the words before the one to complete, perhaps none.
+        if not (args and args[0] in own) and not (ctx.resilient_parsing and not args):
+            args = ["explore", *args]
+        return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+        """Offer the commands and the options of `explore`."""
+        explore = self.commands["explore"]
+        return [*super().shell_complete(ctx, incomplete), *explore.shell_complete(ctx, incomplete)]
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show both ways to call the program."""
+        formatter.write_usage("tuivis", "[MODEL] [OPTIONS]")
+        formatter.write_usage("tuivis", "COMMAND [ARGUMENTS]", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the options of `explore`, then the commands."""
+        params = [*self.commands["explore"].params, *self.get_params(ctx)]
+        records = [param.get_help_record(ctx) for param in params if isinstance(param, click.Option)]
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in records if record])
+        self.format_commands(ctx, formatter)
+
+
+def _options(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_weights = click.option("--weights", metavar="W", help="DEFAULT, random, or a .pth, .pt or .safetensors file.")
+_device = click.option(
+    "--device", metavar="D", help="cpu, cuda, cuda:1, ...; the GPU with most free memory if left out."
+)
+_input = click.option(
+    "--input",
+    metavar="SRC",
+    multiple=True,
+    help="A picture, a folder, a .txt list, or demo; may be given several times.",
+)
+_layer = click.option("--layer", metavar="L", help="The layer's name, as `tuivis layers` lists it.")
+_unit = click.option("--unit", metavar="N", type=click.IntRange(min=0), help="The unit's number, from 0.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(
+    cls=ExploreByDefault,
+    invoke_without_command=True,
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, message="tuivis %(version)s")
+def cli() -> None:
+    """See what a trained vision network computes: every layer and unit, live, in the terminal.
+
+    MODEL: efficientnet_lite0 (default), a classifier of torchvision, timm:NAME, or FILE.py:FUNCTION.
+    Without a terminal, tuivis writes one picture of a layer and says what is in it.
+    """
+
+
+@cli.command(hidden=True, epilog=MODEL_HELP)
+@click.argument("model", required=False)
+@_options(_weights, _input, _layer, _unit, _device)
+@click.option("--protocol", type=click.Choice(get_args(config.Protocol)), help="How to draw pictures; auto asks.")
+@click.option("--theme", metavar="T", help="tuivis-dark, tuivis-light, tuivis-high-contrast, or one of Textual's.")
+def explore(**given: Any) -> int:
+    """Browse the layers and units of MODEL."""
+    settings = _settings(**given)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from tuivis import app
+
+        _check_theme(settings.theme)
+        return app.run(settings)
+    from tuivis import snapshot
+
+    taken = snapshot.take(settings, given["unit"])
+    _note(taken.notes)
+    path = snapshot.derived_name(taken.report())
+    snapshot.write(taken, taken.draw(settings), path, None)
+    _print_pairs(snapshot.summary(taken.report([path.absolute()])))
+    return 0
+
+
+@cli.command(epilog=MODEL_HELP)
+@click.argument("model")
+@_options(_weights, _device)
+@click.option("--all", "show_all", is_flag=True, help="List every layer, not only those that people look at first.")
+@_json
+def layers(show_all: bool, as_json: bool, **given: Any) -> None:
+    """List the layers of MODEL.
+
+    Layers do not depend on the weights: unless given, they are random, and nothing is downloaded.
+    """
+    from tuivis import listing
+
+    loaded = listing.layers(_settings(**given))
+    if as_json:
+        _print_json(loaded.layers)
+        return
+    _note(loaded.notes)
+    infos = loaded.layers if show_all else listing.listed(loaded.layers)
+    from rich.console import Console
+
+    # In a pipe a row is a line, however long.
+    Console(width=None if sys.stdout.isatty() else 100_000).print(listing.table(infos))
+
+
+@cli.command(epilog=MODEL_HELP)
+@click.argument("model")
+@_options(_weights, _input, _layer, _unit, _device)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.png",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where the picture goes; a file of that name is replaced.",
+)
+@click.option(
+    "--npz",
+    metavar="FILE.npz",
+    type=click.Path(path_type=Path),
+    help="Write the network's input and the layer's raw activations, too.",
+)
+@_json
+def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> None:
+    """Write a picture of one layer or unit.
+
+    It shows the first picture of SRC. Without a layer it takes one in the middle of the network.
+    """
+    from tuivis import snapshot as work
+
+    settings = _settings(**given)
+    work.check_target(output, ".png")
+    if npz is not None:
+        work.check_target(npz, ".npz")
+    taken = work.take(settings, given["unit"])
+    _note(taken.notes)
+    picture = taken.draw(settings)
+    work.write(taken, picture, output, npz)
+    report = taken.report([output, *([npz] if npz else [])])
+    if as_json:
+        _print_json(report)
+        return
+    _print_pairs(work.summary(report))
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from tuivis import inline
+
+        inline.show(picture, settings.protocol)
+
+
+@cli.command()
+@_json
+def doctor(as_json: bool) -> None:
+    """Examine the terminal, the link and the devices.
+
+    For each weakness it says what to do.
+    """
+    from tuivis import doctor as work
+
+    report = work.examine(_settings())
+    if as_json:
+        _print_json(report)
+    else:
+        _print_pairs(work.lines(report))
+
+
+@cli.command("config")
+def show_config() -> None:
+    """Print the settings and their file."""
+    path, settings = config.config_path(), config.load()
+    click.echo(f"# {printable(path)}{'' if path.exists() else ' (not there: these are the defaults)'}")
+    click.echo(config.toml(settings))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    r"""Print the completion script for SHELL.
+
+    \b
+    bash: eval "$(tuivis completion bash)" in ~/.bashrc
+    zsh:  eval "$(tuivis completion zsh)" in ~/.zshrc
+    fish: tuivis completion fish > ~/.config/fish/completions/tuivis.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script is not None
+    click.echo(script(cli, {}, "tuivis", "_TUIVIS_COMPLETE").source())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit code: 0, 2 for what the user can mend, 130 after ctrl+c."""
+    for stream in (sys.stdout, sys.stderr):
+        # A locale without a character must not end the program.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return cli.main(arguments, "tuivis", standalone_mode=False) or 0
+    except UserError as error:
+        message = str(error)
+    except click.ClickException as error:
+        message = f"{printable(error.format_message())} (tuivis --help tells more)"
+    except click.Abort:
+        return 130
+    click.echo(f"tuivis: {message}", err=True)
+    return 2
+
+
+def _settings(**given: Any) -> Settings:
+    """Return the settings of the file, overridden by what was given on the command line."""
+    return msgspec.structs.replace(config.load(), **{k: v for k, v in given.items() if v not in (None, ())})
+
+
+def _check_theme(name: str) -> None:
+    from textual.theme import BUILTIN_THEMES
+
+    from tuivis.themes import THEMES
+
+    known = [*(theme.name for theme in THEMES), *BUILTIN_THEMES]
+    if name not in known:
+        hint = nearest(name, known) or f": use one of {', '.join(known)}"
+        raise UserError(f"no theme {printable(name)}{hint}")
+
+
+def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    for name, text in pairs:
+        click.echo(f"{name:<10} {text}")
+
+
+def _print_json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value)))
+
+
+def _note(notes: Iterable[str]) -> None:
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)

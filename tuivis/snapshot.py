@@ -1,0 +1,268 @@
+"""One layer, or one unit, on one picture: read it, describe it, and draw it for a file."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tuivis.config import Settings
+from tuivis.conversation import Conversation, converse
+from tuivis.engine.protocol import Activations, Kind, LayerInfo, Load, Loaded, Open, Opened, Prediction, Read
+from tuivis.errors import UserError, printable
+from tuivis.files import write_whole
+from tuivis.state import State, reduce
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+STRONGEST = 5
+"""Units in a report."""
+
+
+class UnitReport(msgspec.Struct, frozen=True):
+    """One unit in numbers, as in `tuivis.engine.protocol.Unit`; null is what it has no value for."""
+
+    unit: int
+    maximum: float | None
+    at: tuple[int, int]
+    mean: float | None
+    active: float
+    rank: int
+    label: str = ""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A snapshot in numbers.
+
+    `picture` is the one that the network saw, the first of `pictures`. `low` and `high` span the layer's finite values
+    and are None if it has none; `strongest` has the units with the highest maxima, `unit` the one that was asked for.
+    """
+
+    model: str
+    weights: str
+    random_weights: bool
+    device: str
+    layer: str
+    kind: Kind
+    shape: tuple[int, ...]
+    units: int
+    map: tuple[int, int]
+    picture: str
+    pictures: int
+    top: tuple[Prediction, ...]
+    forward_ms: float
+    low: float | None
+    high: float | None
+    nans: int
+    infinities: int
+    strongest: tuple[UnitReport, ...]
+    unit: UnitReport | None = None
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the engine answered, and the unit that was asked for, if any."""
+
+    loaded: Loaded
+    opened: Opened
+    activations: Activations
+    unit: int | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, a line each."""
+        return tuple(printable(note) for note in (*self.loaded.notes, *self.opened.notes))
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """The activations, (units, H, W)."""
+        return self.activations.activations.numpy()
+
+    def report(self, files: Sequence[Path] = ()) -> Report:
+        """Return the snapshot in numbers; `files` are those that it was written to."""
+        info, values = self.activations.layer, self.values
+        strongest = self._by_strength[:STRONGEST]
+        finite = values[np.isfinite(values)]
+        return Report(
+            model=self.loaded.model,
+            weights=self.loaded.weights,
+            random_weights=self.loaded.random_weights,
+            device=self.loaded.device.name,
+            layer=info.name,
+            kind=info.kind,
+            shape=info.shape,
+            units=info.units,
+            map=(info.height, info.width),
+            picture=self.opened.pictures[0],
+            pictures=len(self.opened.pictures),
+            top=self.activations.top,
+            forward_ms=self.activations.forward_ms,
+            low=float(finite.min()) if finite.size else None,
+            high=float(finite.max()) if finite.size else None,
+            nans=int(np.isnan(values).sum()),
+            infinities=int(np.isinf(values).sum()),
+            strongest=tuple(self._describe(unit) for unit in strongest),
+            unit=None if self.unit is None else self._describe(self.unit),
+            files=tuple(map(str, files)),
+        )
+
+    def draw(self, settings: Settings) -> Image:
+        """Return the sheet for a file."""
+        from tuivis.render import sheet
+
+        report = self.report()
+        if report.unit is None:
+            return sheet.mosaic_sheet(sheet.quantise(self.values), settings.colours, _heading(report))
+        unit = report.unit.unit
+        heading = [*_heading(report), _numbers(report.unit, report)]
+        pixels, shown = self.activations.pixels.numpy(), sheet.quantise(self.values[unit : unit + 1])
+        return sheet.unit_sheet(pixels, shown, settings.colours, heading)
+
+    @cached_property
+    def _by_strength(self) -> list[int]:
+        # numpy sorts NaN last, and ties in a stable sort by index.
+        peaks = np.where(np.isnan(self.values), -np.inf, self.values).max((1, 2))
+        peaks[np.isnan(self.values).all((1, 2))] = np.nan
+        return list(map(int, np.argsort(-peaks, kind="stable")))
+
+    def _describe(self, unit: int) -> UnitReport:
+        values = self.values[unit].astype(np.float64)
+        at = np.unravel_index(np.where(np.isnan(values), -np.inf, values).argmax(), values.shape)
+        finite = values[np.isfinite(values)]
+        labels = self.loaded.labels if self.activations.layer.name == self.loaded.output else ()
+        return UnitReport(
+            unit=unit,
+            maximum=None if np.isnan(values).all() else float(np.nanmax(values)),
+            at=(int(at[0]), int(at[1])),
+            mean=float(finite.mean()) if finite.size else None,
+            active=float((values > 0).mean()),
+            rank=self._by_strength.index(unit) + 1,
+            label=labels[unit] if unit < len(labels) else "",
+        )
+
+
+def take(settings: Settings, unit: int | None) -> Snapshot:
+    """Look at the first picture of `settings.input`: at the layer of the settings, and at `unit` if it is not None.
+
+    Raises
+    ------
+    UserError
+        If the model, the picture, the layer or the unit is not there.
+    """
+
+    async def talk(engine: Conversation) -> Snapshot:
+        loaded = await engine.ask(Load(settings.model, settings.weights, settings.device), Loaded)
+        opened = await engine.ask(Open(settings.input), Opened)
+        layer = settings.layer or reduce(State(), loaded).view.layer
+        _check_unit(unit, layer, loaded.layers)
+        return Snapshot(loaded, opened, await engine.ask(Read(1, 0, layer), Activations), unit)
+
+    return converse(talk)
+
+
+def _check_unit(unit: int | None, layer: str, infos: Sequence[LayerInfo]) -> None:
+    units = next((info.units for info in infos if info.name == layer), 0)
+    if unit is not None and units and unit >= units:
+        raise UserError(f"there is no unit {unit} in layer {printable(layer)}: choose one from 0 to {units - 1}")
+
+
+def check_target(path: Path, suffix: str) -> None:
+    """Refuse a file that could not be written, before the work is done.
+
+    Raises
+    ------
+    UserError
+        If its name has another suffix, its folder is missing, or something that is no file has its name.
+    """
+    if path.suffix.lower() != suffix:
+        raise UserError(f"cannot write {printable(path)}: give it a name that ends in {suffix}")
+    if path.exists() and not path.is_file():
+        raise UserError(f"cannot write {printable(path)}: it is there and is no file")
+    if not path.parent.is_dir():
+        raise UserError(f"no folder {printable(path.parent)}: make it first, or name another file")
+
+
+def write(snapshot: Snapshot, picture: Image, png: Path, npz: Path | None) -> None:
+    """Write the picture, and the input and the raw activations if `npz` is given.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written; what was there before is still there.
+    """
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    if npz is not None:
+        arrays = io.BytesIO()
+        np.savez(arrays, input=snapshot.activations.input.numpy(), activations=snapshot.values)
+        write_whole(npz, arrays.getvalue())
+    write_whole(png, data.getvalue())
+
+
+def derived_name(report: Report) -> Path:
+    """Return a file name of model, layer, unit and picture, of characters that are harmless in a shell."""
+    unit = [] if report.unit is None else [str(report.unit.unit)]
+    parts = [Path(report.model).name, report.layer, *unit, Path(report.picture).stem]
+    name = "-".join(re.sub(r"[^\w.]+", "_", part, flags=re.ASCII) for part in parts)
+    return Path(name.lstrip("._-")[:200] + ".png")
+
+
+def summary(report: Report) -> list[tuple[str, str]]:
+    """Return the report for people: pairs of what and which, safe on a terminal."""
+    values = "no finite value" if report.low is None else f"{report.low:.4g} .. {report.high:.4g}"
+    odd = [f"{n} {name}" for n, name in ((report.nans, "NaN"), (report.infinities, "infinite")) if n]
+    which = f" (the first of {report.pictures})" if report.pictures > 1 else ""
+    lines = [
+        ("model", f"{report.model}, weights: {report.weights}"),
+        ("device", f"{report.device}, forward pass {report.forward_ms:.1f} ms"),
+        ("picture", report.picture + which),
+        *(("", f"{each.probability:6.1%}  {each.label}") for each in report.top),
+        ("layer", f"{report.layer}, {_size(report)}, shape {_shape(report.shape)}"),
+        ("values", ", ".join([values, *odd])),
+        *((name, f"unit {each.unit}: {_numbers(each, report)}") for name, each in _units(report)),
+        *(("written", file) for file in report.files),
+    ]
+    return [(name, printable(text)) for name, text in lines]
+
+
+def _units(report: Report) -> list[tuple[str, UnitReport]]:
+    if report.unit is not None:
+        return [("unit", report.unit)]
+    return [("" if place else "strongest", each) for place, each in enumerate(report.strongest)]
+
+
+def _heading(report: Report) -> list[str]:
+    unit = "" if report.unit is None else f", unit {report.unit.unit}"
+    top = f": {report.top[0].label} {report.top[0].probability:.1%}" if report.top else ""
+    random = ", random weights" if report.random_weights else ""
+    title = f"{report.model}{random}  {report.layer}{unit}"
+    return [printable(title), printable(f"{_size(report)}, shape {_shape(report.shape)}; {report.picture}{top}")]
+
+
+def _numbers(unit: UnitReport, report: Report) -> str:
+    label = [unit.label] if unit.label else []
+    if unit.maximum is None or unit.mean is None:
+        return ", ".join([*label, "no finite value"])
+    rank = [f"rank {unit.rank} of {report.units}"] if report.unit else []
+    if report.map == (1, 1):
+        return ", ".join([*label, f"{unit.maximum:.4g}", *rank])
+    place, share = f"max {unit.maximum:.4g} at {unit.at}", f"active {unit.active:.0%}"
+    return ", ".join([*label, place, f"mean {unit.mean:.4g}", share, *rank])
+
+
+def _size(report: Report) -> str:
+    return f"{report.units} units of {report.map[0]} x {report.map[1]}"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
