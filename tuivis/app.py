@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterable
 from functools import partial
 from typing import ClassVar
@@ -16,15 +13,18 @@ from textual import events, on, work
 from textual._xterm_parser import XTermParser
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.theme import BUILTIN_THEMES
 
-from tuivis import config
+from tuivis import config, hangup
 from tuivis.config import Settings
 from tuivis.engine.client import Engine
 from tuivis.engine.protocol import Load, Loaded, Open, Show
-from tuivis.errors import UserError
+from tuivis.errors import UserError, nearest, printable
 from tuivis.export import export_name, export_picture
 from tuivis.intents import EngineLost, EngineStarted, Noted, Sent, UnitChosen
+from tuivis.keys import bindings_of, check_keys
 from tuivis.render.picture import CellSize
 from tuivis.render.probe import probe
 from tuivis.render.protocols import choose
@@ -36,11 +36,9 @@ from tuivis.state import State, View, reduce
 from tuivis.themes import THEMES, chrome_of
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
+from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.picture import PicturePane
-
-LAST_RESORT = 1.5
-"""Seconds after which a program whose terminal is gone ends without tidying up: a write to it may block for ever."""
 
 
 class TuivisApp(App[int]):
@@ -94,7 +92,7 @@ class TuivisApp(App[int]):
             self._pictures.connect(self._driver.write)
         self.app_resume_signal.subscribe(self, lambda _: self._redraw_pictures())
         self.theme_changed_signal.subscribe(self, lambda theme: self._follow_theme())
-        self._watch_terminal()
+        hangup.watch(self)
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
@@ -200,16 +198,20 @@ class TuivisApp(App[int]):
 
     def action_help(self) -> None:
         """Show the keys."""
-        maps = (self.explore.query_one(MosaicPane)._bindings, self.explore._bindings, self._bindings)
-        self.push_screen(Help(binding for bindings in maps for _, binding in bindings))
+        self.push_screen(Help(binding for _, binding in self._all_bindings()))
+
+    def _all_bindings(self) -> list[tuple[DOMNode, Binding]]:
+        return bindings_of((self.explore.query_one(MosaicPane), self.explore, self), self.settings.keys)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield the palette's commands: those of Textual that make sense here, and every binding."""
         yield SystemCommand("Theme", "choose a theme", self.action_change_theme)
-        for node in (self.explore, self):
-            for _, binding in node._bindings:
-                run = partial(self.run_action, binding.action, node)
-                yield SystemCommand(binding.description.capitalize(), f"key {key_name(binding.key)}", run)
+        actions: dict[str, SystemCommand] = {}
+        for node, binding in self._all_bindings():
+            run = partial(self.run_action, binding.action, node)
+            command = SystemCommand(binding.description.capitalize(), f"key {key_name(binding.key)}", run)
+            actions.setdefault(binding.action, command)
+        yield from actions.values()
 
     # The terminal
 
@@ -234,24 +236,6 @@ class TuivisApp(App[int]):
     def _follow_theme(self) -> None:
         self.explore.chrome = chrome_of(self.current_theme)
 
-    def _watch_terminal(self) -> None:
-        """End the program when it is told to, and when its terminal is gone."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._end, 128 + number)
-        if sys.__stdin__ is not None and sys.__stdin__.isatty():
-            self.set_interval(1, self._look_for_terminal)
-
-    def _look_for_terminal(self) -> None:
-        if not os.isatty(0):
-            self._end(128 + signal.SIGHUP)
-
-    def _end(self, code: int) -> None:
-        last_resort = threading.Timer(LAST_RESORT, os._exit, (code,))
-        last_resort.daemon = True
-        last_resort.start()
-        self.exit(return_code=code)
-
     async def on_unmount(self) -> None:
         """End the engine."""
         engine, self._engine = self._engine, None
@@ -260,7 +244,17 @@ class TuivisApp(App[int]):
 
 
 def run(settings: Settings) -> int:
-    """Probe the terminal, run the explorer in it, and return the exit code."""
+    """Probe the terminal, run the explorer in it, and return the exit code.
+
+    Raises
+    ------
+    UserError
+        If the settings name a theme, a binding or a protocol that does not exist.
+    """
+    themes = [*BUILTIN_THEMES, *(theme.name for theme in THEMES)]
+    if settings.theme not in themes:
+        raise UserError(f"no theme {printable(settings.theme)}{nearest(settings.theme, themes)}")
+    check_keys(settings.keys, (MosaicPane, LayerTree, ExploreScreen, TuivisApp))
     terminal, typed = probe(sys.stdin.fileno(), sys.stdout.fileno(), os.environ)
     display = Display(terminal, choose(terminal, os.environ, settings.protocol))
     if terminal.true_colour:
