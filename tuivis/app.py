@@ -9,6 +9,7 @@ from functools import partial
 from typing import ClassVar
 
 import msgspec
+from rich.console import RenderableType
 from textual import events, on, work
 from textual._xterm_parser import XTermParser
 from textual.app import App, SystemCommand
@@ -38,6 +39,7 @@ from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
 from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
+from tuivis.widgets.overdraw import covers
 from tuivis.widgets.picture import PicturePane
 
 
@@ -215,10 +217,11 @@ class TuivisApp(App[int]):
 
     # The terminal
 
-    def post_display_hook(self) -> None:
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Draw again the pictures that Textual's output has covered."""
-        if self.screen_stack:
-            for pane in self.explore.query(PicturePane):
+        super()._display(screen, renderable)
+        for pane in self.explore.query(PicturePane) if self.screen_stack else ():
+            if covers(renderable, pane.content_region):
                 pane.repaint()
 
     def on_resize(self, event: events.Resize) -> None:

@@ -76,7 +76,7 @@ class LayerTree(Tree[LayerInfo]):
             return label
         size = f" {info.units}" if info.units else " not shown"
         if info.height * info.width > 1:
-            size += f"×{info.height}×{info.width}"
+            size += f"×{info.height}²" if info.height == info.width else f"×{info.height}×{info.width}"
         label.append(size, Style(dim=True))
         return label
 

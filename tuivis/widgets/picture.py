@@ -33,7 +33,7 @@ class PicturePane(Widget):
         self._shown: tuple[Picture, Box] | None = None
         self._overdrawn = False
         self._covered = False
-        self._painting: asyncio.Task[None] | None = None
+        self._stale = asyncio.Event()
         self._titles = "", ""
 
     @property
@@ -71,8 +71,8 @@ class PicturePane(Widget):
 
     def repaint(self) -> None:
         """Draw again what Textual's own output has covered."""
-        if self._overdrawn:
-            self._paint()
+        self._overdrawn = True
+        self._paint()
 
     def on_resize(self, event: events.Resize) -> None:
         """Show the picture in its new place."""
@@ -88,7 +88,6 @@ class PicturePane(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Return row `y` of the cells under the picture."""
-        self._overdrawn = True
         width, style = self.size.width, self.visual_style.rich_style
         blank = Strip.blank(width, style)
         if self._covered or self._shown is None:
@@ -117,13 +116,18 @@ class PicturePane(Widget):
         self._pictures.write(self._encoder.erase())
 
     def _box(self) -> Box | None:
-        """Return where the picture lies on the screen, centred in the pane; None where it is not seen."""
+        """Return where the picture lies on the screen, centred in the pane; None where it is not seen.
+
+        A picture that was made for a larger pane is not seen either: one that fits is on its way.
+        """
         region, picture = self.content_region, self._wanted
         if picture is None or self._covered or not self.is_mounted or not self.display or region.area == 0:
             return None
         width, height = self.canvas
-        columns = min(region.width, -(-picture.width * picture.scale * region.width // width))
-        rows = min(region.height, -(-picture.height * picture.scale * region.height // height))
+        if picture.width * picture.scale > width or picture.height * picture.scale > height:
+            return None
+        columns = -(-picture.width * picture.scale * region.width // width)
+        rows = -(-picture.height * picture.scale * region.height // height)
         left, top = (region.width - columns) // 2, (region.height - rows) // 2
         return Box(region.x + left, region.y + top, columns, rows)
 
@@ -133,8 +137,18 @@ class PicturePane(Widget):
         return self._encoder.cells(0) is not None
 
     def _paint(self) -> None:
-        if not self._covered and (self._painting is None or self._painting.done()):
-            self._painting = asyncio.create_task(self._paint_newest())
+        self._stale.set()
+
+    def on_mount(self) -> None:
+        """Start painting."""
+        self.run_worker(self._keep_painting())
+
+    async def _keep_painting(self) -> None:
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            if not self._covered:
+                await self._paint_newest()
 
     async def _paint_newest(self) -> None:
         """Bring the terminal up to the newest picture and place."""
