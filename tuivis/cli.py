@@ -13,6 +13,7 @@ import msgspec
 from tuivis import __version__, config
 from tuivis.config import Settings
 from tuivis.errors import UserError, nearest, printable
+from tuivis.files import check_target
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -171,9 +172,9 @@ def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> Non
     from tuivis import snapshot as work
 
     settings = _settings(**given)
-    work.check_target(output, ".png")
+    check_target(output, ".png")
     if npz is not None:
-        work.check_target(npz, ".npz")
+        check_target(npz, ".npz")
     taken = work.take(settings, given["unit"])
     _note(taken.notes)
     picture = taken.draw(settings)

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from tuivis.errors import UserError, printable
-from tuivis.files import write_whole
+from tuivis.files import check_target, harmless_name, write_whole
 from tuivis.render import png
 from tuivis.render.picture import Picture
 from tuivis.state import State
 
 
 def export_name(state: State) -> str:
-    """Return a file name that says model, layer and picture, of characters that are harmless in a shell."""
+    """Return a file name that says model, layer, the unit if it fills the pane, and picture."""
     picture = state.pictures[state.view.picture] if state.pictures else ""
-    model = state.loaded.model if state.loaded else ""
-    parts = [model, state.view.layer, *([str(state.view.unit)] if state.view.zoom else []), Path(picture).stem]
-    return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts if part) + ".png"
+    model = Path(state.loaded.model).name if state.loaded else ""
+    unit = str(state.view.unit) if state.view.zoom else ""
+    return harmless_name(model, state.view.layer, unit, Path(picture).stem) + ".png"
 
 
 def export_picture(picture: Picture, path: str) -> str:
     """Write `picture` as a PNG file at its size on screen; return the line that says how it went."""
+    target = Path(path).expanduser()
     try:
-        write_whole(Path(path).expanduser(), png.encode(picture, picture.scale))
+        check_target(target, ".png")
+        write_whole(target, png.encode(picture, picture.scale))
     except UserError as error:
         return str(error)
     height, width = picture.height * picture.scale, picture.width * picture.scale
-    return f"wrote {printable(path)}, {width}×{height}"
+    return f"wrote {printable(target)}, {width}×{height}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from tuivis.config import Settings
 from tuivis.conversation import Conversation, converse
 from tuivis.engine.protocol import Activations, Kind, LayerInfo, Load, Loaded, Open, Opened, Prediction, Read
 from tuivis.errors import UserError, printable
-from tuivis.files import write_whole
+from tuivis.files import harmless_name, write_whole
 from tuivis.state import State, reduce
 
 if TYPE_CHECKING:
@@ -176,22 +175,6 @@ def _check_unit(unit: int | None, layer: str, infos: Sequence[LayerInfo]) -> Non
         raise UserError(f"there is no unit {unit} in layer {printable(layer)}: choose one from 0 to {units - 1}")
 
 
-def check_target(path: Path, suffix: str) -> None:
-    """Refuse a file that could not be written, before the work is done.
-
-    Raises
-    ------
-    UserError
-        If its name has another suffix, its folder is missing, or something that is no file has its name.
-    """
-    if path.suffix.lower() != suffix:
-        raise UserError(f"cannot write {printable(path)}: give it a name that ends in {suffix}")
-    if path.exists() and not path.is_file():
-        raise UserError(f"cannot write {printable(path)}: it is there and is no file")
-    if not path.parent.is_dir():
-        raise UserError(f"no folder {printable(path.parent)}: make it first, or name another file")
-
-
 def write(snapshot: Snapshot, picture: Image, png: Path, npz: Path | None) -> None:
     """Write the picture, and the input and the raw activations if `npz` is given.
 
@@ -210,11 +193,9 @@ def write(snapshot: Snapshot, picture: Image, png: Path, npz: Path | None) -> No
 
 
 def derived_name(report: Report) -> Path:
-    """Return a file name of model, layer, unit and picture, of characters that are harmless in a shell."""
-    unit = [] if report.unit is None else [str(report.unit.unit)]
-    parts = [Path(report.model).name, report.layer, *unit, Path(report.picture).stem]
-    name = "-".join(re.sub(r"[^\w.]+", "_", part, flags=re.ASCII) for part in parts)
-    return Path(name.lstrip("._-")[:200] + ".png")
+    """Return a file name of model, layer, unit and picture."""
+    unit = "" if report.unit is None else str(report.unit.unit)
+    return Path(harmless_name(Path(report.model).name, report.layer, unit, Path(report.picture).stem) + ".png")
 
 
 def summary(report: Report) -> list[tuple[str, str]]:

@@ -19,6 +19,9 @@ from tuivis.errors import UserError
 GRACE = 0.5
 """Seconds for each step of an engine's end: stdin closed, then SIGTERM, then SIGKILL."""
 
+LONGEST_LOG = 1 << 20
+"""Bytes. A longer log starts anew with the next engine."""
+
 
 class Engine:
     """A running engine process. Make one with `Engine.start`."""
@@ -38,7 +41,8 @@ class Engine:
             If it does not start, or speaks another version of the protocol.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as stderr:
+        long = log.exists() and log.stat().st_size > LONGEST_LOG
+        with log.open("wb" if long else "ab") as stderr:
             process = await asyncio.create_subprocess_exec(
                 *(command or (sys.executable, "-m", "tuivis.engine")),
                 stdin=asyncio.subprocess.PIPE,
