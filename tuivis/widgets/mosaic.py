@@ -159,7 +159,8 @@ def _title(state: State) -> str:
     layer, view = state.layer, state.view
     if layer is None:
         return "units"
-    parts = [printable(layer.name), f"{layer.units} units"]
+    units = f"unit {view.unit} of {layer.units}" if view.zoom else f"{layer.units} units"
+    parts = [printable(layer.name), units]
     if layer.height * layer.width > 1:
         parts.append(f"{layer.height}×{layer.width}")
     parts.append({"layer": "per layer", "unit": "per unit", "diverging": "around zero"}[view.normalisation])
