@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import ClassVar
 
 from textual import events
@@ -20,8 +21,10 @@ from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
 from tuivis.widgets.picture import PicturePane
 
-REST = 0.12
-"""Seconds without a change after which the coarse picture is refined."""
+MOVING = 0.5
+"""Seconds. Changes that follow each other faster are drawn coarsely: on a slow link the next one comes sooner."""
+REST = 0.15
+"""Seconds without a change after which a coarse picture is refined."""
 
 
 class MosaicPane(PicturePane, can_focus=True):
@@ -47,15 +50,11 @@ class MosaicPane(PicturePane, can_focus=True):
         super().__init__(display, id=id)
         self._draft, self._still = display.palette_sizes
         self._colours = self._still
+        self._changed = 0.0
         self._refine: Timer | None = None
 
     def on_resize(self, event: events.Resize) -> None:
         """Say how many pixels there are now."""
-        super().on_resize(event)
-        self.announce()
-
-    def announce(self) -> None:
-        """Say how many pixels the pane offers."""
         self.post_message(Intent(CanvasResized(self.canvas, self._pictures.smallest_tile)))
 
     def watch_state(self, old: State, new: State) -> None:
@@ -67,11 +66,11 @@ class MosaicPane(PicturePane, can_focus=True):
             # Only the frame of the selected tile moves: the picture keeps its levels.
             self._draw(self._colours)
             return
-        self._draw(self._draft)
-        if self._draft != self._still:
-            if self._refine is not None:
-                self._refine.stop()
-            self._refine = self.set_timer(REST, lambda: self._draw(self._still))
+        moving, self._changed = monotonic() - self._changed < MOVING, monotonic()
+        self._draw(self._draft if moving else self._still)
+        if self._refine is not None:
+            self._refine.stop()
+        self._refine = self.set_timer(REST, lambda: self._draw(self._still))
 
     def watch_chrome(self) -> None:
         """Draw in the colours of another theme."""
