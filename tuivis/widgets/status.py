@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -50,16 +51,17 @@ class StatusLine(Widget):
         state = self.state
         if state.loaded is None:
             return ["tuivis"]
-        facts = [printable(state.loaded.model), device_text(state.frame.device if state.frame else state.loaded.device)]
+        facts = [printable(Path(state.loaded.model).name)]
         if state.loaded.random_weights:
-            facts.insert(1, "random weights")
+            facts.append("random weights")
+        if state.mosaic is not None and state.mosaic.nans + state.mosaic.infinities:
+            facts.append(f"{state.mosaic.nans} NaN, {state.mosaic.infinities} infinite")
+        facts.append(device_text(state.frame.device if state.frame else state.loaded.device))
         if state.frame is not None:
             facts.append(f"{state.frame.forward_ms:.0f} ms")
         if self._pictures.sent:
             facts.append(f"{self._pictures.sent / 1000:.1f} kB")
         facts.append(self._pictures.choice.protocol)
-        if state.mosaic is not None and state.mosaic.nans + state.mosaic.infinities:
-            facts.append(f"{state.mosaic.nans} NaN, {state.mosaic.infinities} infinite")
         return facts
 
 

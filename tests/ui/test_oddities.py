@@ -1,0 +1,144 @@
+"""Networks and pictures that are not as they should be, and the mouse: the explorer says so and goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from textual.events import MouseScrollDown
+
+from tests.ui.explorer import explorer
+from tuivis.config import Settings
+from tuivis.engine.protocol import INFINITE, NOT_A_NUMBER
+from tuivis.render import colormap
+from tuivis.widgets.input import InputPane
+from tuivis.widgets.layers import LayerTree
+from tuivis.widgets.mosaic import MosaicPane
+from tuivis.widgets.status import StatusLine
+
+NETWORK = """
+import torch
+from torch import nn
+
+class Odd(nn.Module):
+    def forward(self, x):
+        x = x.clone()
+        x[0, 1, 0, 0] = float("nan")
+        x[0, 2, 0, :2] = float("inf")
+        return x
+
+class Indices(nn.Module):
+    def forward(self, x):
+        return x.argmax(1)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+        self.odd = Odd()
+        self.indices = Indices()
+        self.many = nn.Conv2d(6, 4000, 1)
+        self.head = nn.Linear(6, 2)
+    def forward(self, x):
+        x = self.first(x)
+        self.odd(x)
+        self.indices(x)
+        self.many(x[:, :, :4, :4])
+        return self.head(x.mean((2, 3)))
+
+def make():
+    net = Net()
+    net.input_size = (3, 8, 12)
+    return net
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Settings:
+    """A network with NaN, infinities, indices and very many units, and three pictures, one of them broken."""
+    (tmp_path / "net.py").write_text(NETWORK)
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 12, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "1.png")
+    (tmp_path / "2.png").write_bytes((tmp_path / "1.png").read_bytes()[:60])
+    Image.fromarray(pixels[::-1]).save(tmp_path / "3.png")
+    return Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path),), layer="first")
+
+
+async def test_nan_and_infinity_have_their_own_colour_and_are_counted(odd: Settings) -> None:
+    async with explorer(odd, protocol="kitty") as running:
+        await running.press("A", "o")
+        assert running.state.view.layer == "odd"
+        status = running.app.explore.query_one(StatusLine).render().plain
+        assert "1 NaN, 2 infinite" in status
+        assert running.state.mosaic is not None
+        levels = running.state.mosaic.levels.numpy()
+        assert levels[1, 0, 0] == NOT_A_NUMBER
+        assert (levels[2, 0, :2] == INFINITE).all()
+        picture = running.app.explore.query_one(MosaicPane).picture
+        assert picture is not None and picture.palette is not None
+        chrome = colormap.CHROMES["dark"]
+        assert tuple(picture.palette[-1]) == chrome.nan and tuple(picture.palette[-2]) == chrome.infinite
+        assert (picture.pixels == len(picture.palette) - 1).any()
+
+
+async def test_an_output_without_units_is_listed_and_says_why(odd: Settings) -> None:
+    async with explorer(odd) as running:
+        await running.press("A")
+        unusable = [info for info in running.state.layers if not info.units]
+        assert [info.name for info in unusable] == ["indices"]
+        assert unusable[0].reason
+        tree = running.app.explore.query_one(LayerTree)
+        labels = [tree.get_node_at_line(line) for line in range(10)]
+        assert any(node is not None and node.data is unusable[0] for node in labels)
+        await running.press("o", "o")
+        assert running.state.view.layer == "many"
+
+
+async def test_a_broken_picture_is_told_and_the_next_one_shown(odd: Settings) -> None:
+    async with explorer(odd) as running:
+        before = running.state.frame
+        await running.pilot.press("e")
+        await running.until(lambda: "2.png" in running.state.note)
+        assert running.state.frame is before
+        await running.press("e")
+        assert running.state.frame is not None and running.state.frame.picture == 2
+        assert running.state.note == ""
+
+
+async def test_the_input_pane_shows_what_the_network_sees(odd: Settings, tmp_path: Path) -> None:
+    async with explorer(odd, protocol="kitty") as running:
+        shown = running.app.explore.query_one(InputPane).picture
+        assert shown is not None
+        factor = shown.height // 8
+        assert shown.pixels.shape == (8 * factor, 12 * factor, 3)
+        expected = np.asarray(Image.open(tmp_path / "1.png"))
+        assert np.abs(shown.pixels[::factor, ::factor].astype(int) - expected).max() <= 1
+
+
+async def test_a_layer_of_very_many_units_scrolls_and_says_so(odd: Settings) -> None:
+    async with explorer(odd) as running:
+        while running.state.view.layer != "many":
+            await running.press("o")
+        pane = running.app.explore.query_one(MosaicPane)
+        assert "of 4000" in str(pane.border_subtitle)
+        layout = running.state.layout
+        assert layout is not None and layout.page < 4000
+        await running.press("G")
+        assert running.state.first + layout.page >= 4000
+        await running.press("g")
+        await running.pilot._post_mouse_events([MouseScrollDown], MosaicPane, offset=(5, 5))
+        await running.until(lambda: running.state.view.row == 1 and running.settled())
+        assert running.state.view.unit == 0
+
+
+async def test_a_click_on_a_layer_shows_it(odd: Settings) -> None:
+    async with explorer(odd) as running:
+        await running.pilot.click(LayerTree, offset=(4, 2))
+        await running.until(lambda: running.state.view.layer == "many" and running.settled())
+
+
+async def test_random_weights_are_named_as_such() -> None:
+    async with explorer(Settings(model="squeezenet1_1", weights="random")) as running:
+        assert "random weights" in running.app.explore.query_one(StatusLine).render().plain
