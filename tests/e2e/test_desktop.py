@@ -1,0 +1,56 @@
+"""Real terminals on a virtual screen, over SSH: the colours that the user sees are the activations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.decoders import Pixels
+from tests.e2e.desktop import Desktop
+from tests.e2e.expected import activation, ember, levels
+from tests.e2e.ssh import Sshd
+from tuivis.render import colormap
+
+pytestmark = pytest.mark.e2e
+
+TOLERANCE = 10
+"""By channel: Sixel's colours are in percent, and kitty's go through a graphics card's colour space."""
+
+
+def is_mosaic(screen: Pixels, entries: int) -> bool:
+    """Say whether the first layer's mosaic, the frame around unit 0, is anywhere on the screen."""
+    selected, gutter = ember()[[colormap.SELECTED, colormap.GUTTER]].astype(int)
+    frame = np.argwhere((np.abs(screen - selected) <= TOLERANCE).all(axis=2))
+    if len(frame) == 0:
+        return False
+    top, left = frame.min(axis=0)
+    # 14 values and the frame on both sides, all of the same size.
+    scale, rest = divmod(frame.max(axis=0)[1] + 1 - left, 16)
+    if rest or scale == 0:
+        return False
+    pitch = 15 * scale
+    centres = (np.arange(14) + 1) * scale + scale // 2
+    columns = 0
+    while np.abs(screen[top + centres[5], left + columns * pitch + centres[5]] - gutter).max() > TOLERANCE:
+        columns += 1
+    colours = ember(entries)[colormap.coarsen(levels(activation()), entries)].astype(int)
+    right = []
+    for each in range(112):
+        y = top + each // columns * pitch + centres
+        x = left + each % columns * pitch + centres
+        seen = screen[np.ix_(y, x)].astype(int)
+        right.append((np.abs(seen - colours[each]).max(axis=2) <= TOLERANCE).mean())
+    return float(np.mean(right)) > 0.99
+
+
+@pytest.mark.parametrize(("name", "entries"), [("xterm", 32), ("kitty", 256)])
+def test_the_screen_shows_the_activations(sshd: Sshd, folder: Path, name: str, entries: int) -> None:
+    with Desktop(name, sshd.command(folder=folder), folder) as desktop:
+        desktop.until(lambda screen: is_mosaic(screen, entries))
+        desktop.settle()
+        desktop.press("question")
+        desktop.until(lambda screen: not is_mosaic(screen, entries))
+        desktop.press("Escape")
+        desktop.until(lambda screen: is_mosaic(screen, entries))
