@@ -56,12 +56,20 @@ class Style:
 
 @dataclass
 class KittyImage:
-    """An image in the terminal's memory: `at` is (row, column) where it is placed, None for placeholders."""
+    """An image in the terminal's memory, of which the first frame is shown.
 
-    pixels: Pixels
+    `at` is (row, column) where it is placed, None for placeholders.
+    """
+
+    frames: list[Pixels]
     columns: int
     rows: int
     at: tuple[int, int] | None
+
+    @property
+    def pixels(self) -> Pixels:
+        """(H, W, 4): what is shown."""
+        return self.frames[0]
 
 
 @dataclass
@@ -102,8 +110,11 @@ class Screen:
         shown = np.zeros((*self._paint.shape[:2], 3), np.uint8)
         stretched = {number: self._stretched(image) for number, image in self.images.items()}
         for row, line in enumerate(self.glyphs):
+            left = None
             for column, (text, style) in enumerate(line):
-                self._glyph(self._cell(shown, row, column), text, style, stretched)
+                shows = _numbered(text, style, left)
+                self._glyph(self._cell(shown, row, column), text, style, shows, stretched)
+                left = style.ink, shows
         _over(shown, self._paint)
         for number, image in self.images.items():
             if image.at:
@@ -121,15 +132,17 @@ class Screen:
     def _from(self, pixels: Pixels, row: int, column: int) -> Pixels:
         return pixels[row * self.cell.height :, column * self.cell.width :]
 
-    def _glyph(self, shown: Pixels, text: str, style: Style, stretched: dict[int, Pixels]) -> None:
+    def _glyph(
+        self, shown: Pixels, text: str, style: Style, place: tuple[int, int] | None, stretched: dict[int, Pixels]
+    ) -> None:
         shown[:] = style.paper or self.background
         if text == "▀":
             assert style.ink
             shown[: self.cell.height // 2] = style.ink
-        if text[0] == PLACEHOLDER:
+        if place:
             assert style.ink
-            number = style.ink[0] << 16 | style.ink[1] << 8 | style.ink[2]
-            image, row, column = self.images.get(number), NUMBERS.index(text[1]), NUMBERS.index(text[2])
+            number, (row, column) = style.ink[0] << 16 | style.ink[1] << 8 | style.ink[2], place
+            image = self.images.get(number)
             if image and image.at is None and row < image.rows and column < image.columns:
                 _over(shown, self._cell(stretched[number], row, column))
 
@@ -201,36 +214,49 @@ class Screen:
             assert keys["d"] == "I", "the image would stay in the terminal's memory"
             del self.images[int(keys["i"])]
             return
+        if keys.get("a") == "c":
+            assert keys.keys() == {"a", "i", "r", "c", "C", "q"} and keys["C"] == "1"
+            frames = self.images[int(keys["i"])].frames
+            frames[int(keys["c"]) - 1][:] = frames[int(keys["r"]) - 1]
+            return
         self.largest_chunk = max(self.largest_chunk, len(payload))
         if self._loading:
             first, data = self._loading
-            assert keys.keys() == ({"a", "q", "m"} if first["a"] == "f" else {"q", "m"})
+            assert keys.keys() - {"m"} == ({"a", "q"} if first["a"] == "f" else {"q"})
             assert len(data) % 4 == 0
             payload = data + payload
         else:
             first = keys
-        self._loading = (first, payload) if keys["m"] == "1" else None
+        self._loading = (first, payload) if keys.get("m") == "1" else None
         if self._loading is None:
-            self._load(first, decode_png(b64decode(payload)))
+            self._load(first, b64decode(payload))
 
-    def _load(self, keys: dict[str, str], pixels: Pixels) -> None:
+    def _load(self, keys: dict[str, str], data: bytes) -> None:
         number = int(keys["i"])
+        if keys.get("f") == "100":
+            pixels = decode_png(data)
+        else:
+            pixels = np.frombuffer(data, np.uint8).reshape(int(keys["v"]), int(keys["s"]), 4)
         if keys["a"] == "T":
             at = None if keys.get("U") == "1" else self.cursor
             assert at is None or keys["C"] == "1", "the cursor would move"
-            self.images[number] = KittyImage(pixels.copy(), int(keys["c"]), int(keys["r"]), at)
+            self.images[number] = KittyImage([pixels.copy()], int(keys["c"]), int(keys["r"]), at)
             return
-        assert (keys["a"], keys["r"]) == ("f", "1")
-        x, y, width, height = (int(keys[key]) for key in "xysv")
-        target = self.images[number].pixels[y : y + height, x : x + width]
+        assert keys["a"] == "f"
+        assert keys.get("X") != "1"
+        frames = self.images[number].frames
+        assert "c" not in keys, "the new frame would change with the one that it was made from"
+        if "r" not in keys:
+            frames.append(np.zeros_like(frames[0]))
+        x, y, width, height = (int(keys.get(key, 0)) for key in "xysv")
+        target = frames[int(keys.get("r", 0)) - 1][y : y + height, x : x + width]
         assert pixels.shape == target.shape == (height, width, 4)
-        assert (pixels[..., 3] == 255).all()
-        target[:] = pixels
+        _blend(target, pixels)
 
     def _iterm(self, keys: dict[str, str], data: bytes) -> None:
         assert int(keys["size"]) == len(data)
         assert (keys["inline"], keys["preserveAspectRatio"], keys["doNotMoveCursor"]) == ("1", "0", "1")
-        image = KittyImage(decode_png(data), int(keys["width"]), int(keys["height"]), self.cursor)
+        image = KittyImage([decode_png(data)], int(keys["width"]), int(keys["height"]), self.cursor)
         stretched = self._stretched(image)
         self._from(self._paint, *self.cursor)[: stretched.shape[0], : stretched.shape[1]] = stretched
 
@@ -259,6 +285,31 @@ class Screen:
                         origin[y + bit, x : x + count] = (*registers[colour], 255)
                 x += count
         assert sum(len(match[0]) for match in _SIXEL.finditer(data)) == len(data)
+
+
+def _numbered(
+    text: str, style: Style, left: tuple[Colour | None, tuple[int, int] | None] | None
+) -> tuple[int, int] | None:
+    """Return the (row, column) of the image that a cell shows, None if it is no placeholder.
+
+    A bare one counts on from its left neighbour, if that is of the same image.
+    """
+    if text[0] != PLACEHOLDER:
+        return None
+    if len(text) > 1:
+        assert len(text) == 4
+        assert text[3] == NUMBERS[0], "the highest byte of the image's number"
+        return NUMBERS.index(text[1]), NUMBERS.index(text[2])
+    assert left is not None and left[1] is not None and left[0] == style.ink, "nothing to count on from"
+    row, column = left[1]
+    return row, column + 1
+
+
+def _blend(target: Pixels, pixels: Pixels) -> None:
+    """Lay `pixels`, (h, w, 4), over `target`; where one of both is opaque or clear, that is exact."""
+    alpha = pixels[..., 3:] / 255
+    assert ((target[..., 3] == 255) | (pixels[..., 3] == 0)).all(), "kitty blends with what is not opaque, too"
+    target[..., :3] = np.rint(target[..., :3] * (1 - alpha) + pixels[..., :3] * alpha)
 
 
 def _over(pixels: Pixels, paint: Pixels) -> None:

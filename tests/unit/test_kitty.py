@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from tests.decoders import CELL, Screen
-from tests.unit.pictures import BOX, expected, mosaic, palette, photograph, show
+from tests.unit.pictures import BOX, activations, expected, mosaic, palette, photograph, show
+from tuivis.render import colormap
+from tuivis.render.damage import difference
 from tuivis.render.kitty import NUMBERS, PLACEHOLDER, KittyPlaceholders
 from tuivis.render.kitty_placed import KittyPlaced
+from tuivis.render.mosaic import mark
+from tuivis.render.overlay import layered
 from tuivis.render.picture import Box, Encoder, Picture, Rect
 
 ID = 0x0A0B0C
@@ -99,25 +103,91 @@ def test_frame_edits_of_16_colours_fit_a_slow_link() -> None:
     assert len(edit) < 15_500
 
 
-def test_a_moved_selection_costs_a_few_bytes() -> None:
-    encoder, picture = KittyPlaceholders(ID, CELL), mosaic(256, 3)
-    encoder.draw(picture, BIG)
-    pixels = picture.pixels.copy()
-    pixels[0:15, 0] = 252
-    assert len(encoder.update(replace(picture, pixels=pixels), BIG, [Rect(0, 0, 1, 15)])) < 250
+@pytest.mark.parametrize(("columns", "rows", "most"), [(1, 0, 300), (0, 1, 300), (-2, 3, 400), (9, 6, 600)])
+def test_a_moved_selection_costs_a_few_bytes(columns: int, rows: int, most: int) -> None:
+    encoder, plain, screen = KittyPlaceholders(ID, CELL), mosaic(256, 3), Screen(120, 50)
+    before, after = plain.pixels.copy(), plain.pixels.copy()
+    mark(before, Rect(44, 14, 16, 16), 252)
+    mark(after, Rect(44 + 15 * columns, 14 + 15 * rows, 16, 16), 252)
+    show(screen, encoder, encoder.draw(replace(plain, pixels=before), BIG), BIG)
+    moved = replace(plain, pixels=after)
+    data = encoder.update(moved, BIG, difference(replace(plain, pixels=before), moved) or [])
+    screen.feed(data)
+    assert (screen.pixels() == expected(screen, moved, BIG)).all()
+    assert len(data) < most
 
 
-def test_every_placeholder_tells_its_place() -> None:
+def heated(unit: int, base: Picture | None = None) -> Picture:
+    """Return the map of a unit, normalised by itself, over a photograph of 224 x 224 (or `base`)."""
+    levels = activations()[unit].astype(int)
+    levels = (levels - levels.min()) * 250 // np.ptp(levels)
+    palette = colormap.palette("ember", 16, 1.0, colormap.CHROMES["dark"])
+    pixels = np.pad(photograph().pixels, ((62, 62), (37, 37), (0, 0)), "wrap") if base is None else base.pixels
+    return layered(pixels, colormap.coarsen(levels.astype(np.uint8), 16), palette)
+
+
+def near(screen: Screen, picture: Picture) -> bool:
+    """Say whether the screen shows the picture, but for the colours that a PNG of a photograph reduces."""
+    error = np.abs(screen.pixels().astype(int) - expected(screen, picture))
+    return bool(error.mean() < 1 and error.max() < 40)
+
+
+@every
+def test_heat_follows_the_unit(encoder: Encoder) -> None:
+    screen = Screen()
+    show(screen, fresh(encoder), encoder.draw(heated(0), BOX))
+    assert near(screen, heated(0))
+    for unit in (5, 100, 7):
+        screen.feed(encoder.update(heated(unit), BOX, [Rect(0, 0, 224, 224)]))
+        assert near(screen, heated(unit))
+        assert not near(screen, heated(unit + 1))
+
+
+def test_heat_is_sent_without_what_lies_under_it() -> None:
+    encoder = KittyPlaceholders(ID, CELL)
+    encoder.draw(heated(0), BOX)
+    for unit in range(1, 112, 10):
+        assert len(encoder.update(heated(unit), BOX, [Rect(0, 0, 224, 224)])) < 900
+
+
+def test_the_shown_frame_changes_once_for_new_heat() -> None:
+    encoder = KittyPlaceholders(ID, CELL)
+    encoder.draw(heated(0), BOX)
+    data = encoder.update(heated(1), BOX, [Rect(0, 0, 224, 224)])
+    commands = [
+        dict(pair.split("=") for pair in keys.split(",")) for keys in re.findall(r"_G([^;\x1b]*)", data.decode())
+    ]
+    shown = [keys for keys in commands if (keys["r"] if keys["a"] == "f" else keys["c"]) == "1"]
+    assert shown == commands[-1:]
+
+
+@every
+def test_heat_over_another_picture(encoder: Encoder) -> None:
+    screen, other = Screen(), heated(3, Picture(np.full((224, 224, 3), 200, np.uint8)))
+    show(screen, fresh(encoder), encoder.draw(heated(3), BOX))
+    screen.feed(encoder.update(other, BOX, [Rect(0, 0, 224, 224)]))
+    assert near(screen, other)
+    again = replace(other, heat=heated(9).heat)
+    screen.feed(encoder.update(again, BOX, [Rect(0, 0, 224, 224)]))
+    assert near(screen, again)
+
+
+@every
+def test_heat_goes_and_comes(encoder: Encoder) -> None:
+    screen, bare = Screen(), replace(heated(3), heat=None)
+    show(screen, fresh(encoder), encoder.draw(heated(3), BOX))
+    show(screen, encoder, encoder.draw(bare, BOX))
+    assert near(screen, bare)
+    show(screen, encoder, encoder.draw(heated(4), BOX))
+    assert near(screen, heated(4))
+    assert screen.images.keys() == {ID}
+
+
+def test_the_first_placeholder_of_a_row_tells_the_place_of_all() -> None:
     encoder = KittyPlaceholders(0x10203, CELL)
     encoder.draw(mosaic(16), BOX)
     for row in range(BOX.rows):
-        cells = encoder.cells(row)
-        assert cells
-        text, colour = cells
-        assert colour == 0x10203
-        found = re.findall(f"{PLACEHOLDER}([^{PLACEHOLDER} ]+)", text)
-        assert found == [NUMBERS[row] + NUMBERS[column] + NUMBERS[0] * (column == 0) for column in range(60)]
-        assert " " not in text
+        assert encoder.cells(row) == (PLACEHOLDER + NUMBERS[row] + NUMBERS[0] * 2 + PLACEHOLDER * 59, 0x10203)
     assert encoder.cells(BOX.rows) is None
     assert encoder.cells(-1) is None
 
@@ -136,7 +206,7 @@ def test_a_pane_wider_than_the_numbers_reach_ends_in_blanks() -> None:
     assert b",c=297,r=9," in data
     assert cells
     assert cells[0].count(PLACEHOLDER) == 297
-    assert cells[0].endswith(NUMBERS[296] + "   ")
+    assert cells[0].endswith(PLACEHOLDER + "   ")
 
 
 def test_a_photograph_is_sent_small_and_shown_large() -> None:

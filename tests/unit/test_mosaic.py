@@ -16,7 +16,7 @@ def test_every_tile_lies_inside_the_canvas_and_on_its_own(
     layout = fit(units, map_size, canvas, smallest=6)
     assert layout.size[0] * layout.scale <= canvas[0]
     assert layout.size[1] * layout.scale <= canvas[1]
-    assert 1 <= layout.page
+    assert layout.page >= 1
     assert layout.height <= map_size[0] and layout.width <= map_size[1]
     last = layout.frame(min(layout.page, units) - 1)
     assert last.x + last.width <= layout.size[0]

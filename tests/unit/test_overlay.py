@@ -1,8 +1,18 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from tests.decoders import CELL
+from tuivis.render.ascii import Ascii
+from tuivis.render.blocks import HalfBlocks
 from tuivis.render.colormap import CHROMES, INFINITE, NAN, coarsen, palette
-from tuivis.render.overlay import fit, overlay
+from tuivis.render.iterm import ITerm
+from tuivis.render.kitty import KittyPlaceholders
+from tuivis.render.kitty_placed import KittyPlaced
+from tuivis.render.overlay import fit, layered, overlay
+from tuivis.render.picture import Box, Encoder, Picture, Rect
+from tuivis.render.sixel import Sixel
 
 EMBER = palette("ember", 256, 1.0, CHROMES["dark"])
 NOISE = np.random.default_rng(5).integers(0, 256, (30, 45, 3), np.uint8)
@@ -39,6 +49,41 @@ def test_level_zero_shows_the_input_grey_and_dimmed() -> None:
     luma = NOISE @ np.array([0.2126, 0.7152, 0.0722])
     assert np.corrcoef(laid[..., 0].ravel(), luma.ravel())[0, 1] > 0.999
     assert (laid[..., 0] <= luma * 0.6 + 1).all()
+
+
+def test_the_map_is_kept_apart_from_the_picture() -> None:
+    """Whoever lays the heat over the pixels gets the overlay, to half a level of rounding."""
+    levels = np.random.default_rng(1).integers(0, 256, (7, 9), np.uint8)
+    picture = layered(NOISE, levels, EMBER)
+    other = layered(NOISE, levels[::-1], EMBER)
+    assert picture.heat
+    colours = picture.heat.palette[picture.heat.levels].astype(float)
+    share = colours[..., 3:] / 255
+    mixed = picture.pixels * (1 - share) + colours[..., :3] * share
+    assert np.abs(overlay(NOISE, levels, EMBER) - mixed).max() <= 0.501
+    assert (picture.pixels == other.pixels).all()
+    assert (picture.rgb() != other.rgb()).any()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Sixel(CELL),
+        lambda: ITerm(CELL),
+        lambda: KittyPlaced(1, CELL),
+        lambda: KittyPlaceholders(1, CELL, edits=False),
+        HalfBlocks,
+        Ascii,
+    ],
+)
+def test_a_terminal_without_layers_gets_the_overlay(make: Callable[[], Encoder]) -> None:
+    picture, box = layered(NOISE, np.arange(63, dtype=np.uint8).reshape(7, 9) * 4, EMBER), Box(0, 0, 60, 40)
+    assert make().draw(picture, box) == make().draw(Picture(picture.rgb()), box)
+
+
+def test_a_part_of_a_picture_has_its_part_of_the_heat() -> None:
+    picture = layered(NOISE, np.arange(63, dtype=np.uint8).reshape(7, 9) * 4, EMBER)
+    assert (picture.crop(Rect(11, 3, 20, 9)).rgb() == picture.rgb()[3:12, 11:31]).all()
 
 
 def test_opacity_grows_with_the_level() -> None:

@@ -6,7 +6,7 @@ import pytest
 from tests.decoders import decode_png
 from tests.unit.pictures import activations, mosaic, palette, photograph, scaled
 from tuivis.render import png
-from tuivis.render.picture import CellSize, Picture
+from tuivis.render.picture import CellSize, Heat, Picture
 
 
 def base64_size(data: bytes) -> int:
@@ -63,6 +63,33 @@ def test_with_all_colours_in_use_the_rest_is_opaque() -> None:
     read = decode_png(png.encode(picture, 1, (20, 18)))
     assert (read[:16, :16, :3] == picture.rgb()).all()
     assert (read[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("colours", [1, 3, 15, 16, 255])
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_what_is_not_shown_is_transparent(colours: int, scale: int) -> None:
+    picture = noise(colours)
+    shown = np.random.default_rng(9).random((23, 31)) < 0.1
+    read = decode_png(png.encode(picture, scale, shown=shown))[::scale, ::scale]
+    assert (read[shown, :3] == picture.rgb()[shown]).all()
+    assert (read[..., 3] == np.where(shown, 255, 0)).all()
+
+
+def test_with_all_colours_shown_the_others_are_the_pictures() -> None:
+    picture = Picture(np.arange(320).astype(np.uint8).reshape(16, 20), palette(256))
+    shown = np.arange(320).reshape(16, 20) < 256
+    read = decode_png(png.encode(picture, 1, shown=shown))
+    assert (read[..., :3] == picture.rgb()).all()
+    assert (read[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize("size", [3, 16, 32, 256])
+def test_heat_keeps_its_colours_and_opacity(size: int, scale: int) -> None:
+    rng = np.random.default_rng(size)
+    heat = Heat(rng.integers(0, size, (19, 26)).astype(np.uint8), rng.integers(0, 256, (size, 4), np.uint8))
+    read = decode_png(png.encode_heat(heat, scale))
+    assert (read == heat.palette[heat.levels].repeat(scale, axis=0).repeat(scale, axis=1)).all()
 
 
 def test_a_photograph_keeps_its_looks_in_a_quarter_of_the_bytes() -> None:

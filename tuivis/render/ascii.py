@@ -57,7 +57,7 @@ class Ascii(Painted):
 def _characters(picture: Picture) -> NDArray[np.uint8]:
     """Return (rows, columns) ASCII codes."""
     if picture.palette is None:
-        characters = _ramp(picture.pixels)
+        characters = _ramp(picture.rgb())
     else:
         table = _ramp(picture.palette)
         if len(table) > len(RESERVED):

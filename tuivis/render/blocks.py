@@ -55,7 +55,7 @@ class HalfBlocks(Painted):
         """Return (rows, columns, 2): the colours of each cell's upper and lower pixel."""
         numbers = _true if self._colours == "true" else _nearest
         if picture.palette is None:
-            pixels = numbers(picture.pixels)
+            pixels = numbers(picture.rgb())
         else:
             pixels = numbers(picture.palette)[picture.pixels]
         pixels = pixels.repeat(picture.scale, axis=0).repeat(picture.scale, axis=1)

@@ -16,20 +16,24 @@ MOST = 24
 def difference(before: Picture, after: Picture) -> list[Rect] | None:
     """Return the rectangles in which `after` differs from `before`, none if they are equal.
 
-    None means: send the whole picture. A changed frame (a border around pixels that did not change) is four thin
+    Where much differs that is one rectangle, the whole. None means that these are pictures of another kind: size,
+    scale, palette, with heat or without. A changed frame (a border around pixels that did not change) is thin
     rectangles, so that moving a selection costs a few bytes.
     """
     if before.pixels.shape != after.pixels.shape or before.scale != after.scale or not _same_palette(before, after):
         return None
-    changed = before.pixels != after.pixels
+    changed = before.rgb() != after.rgb() if after.heat else before.pixels != after.pixels
     mask = changed.any(axis=2) if changed.ndim == 3 else changed
+    whole = [Rect(0, 0, after.width, after.height)]
     if np.count_nonzero(mask) > mask.size // 3:
-        return None
+        return whole
     rects = _cut(mask, 0, 0, MOST)
-    return None if len(rects) > MOST else rects
+    return whole if len(rects) > MOST else rects
 
 
 def _same_palette(before: Picture, after: Picture) -> bool:
+    if (before.heat is None) != (after.heat is None):
+        return False
     if before.palette is None or after.palette is None:
         return before.palette is after.palette
     return np.array_equal(before.palette, after.palette)
@@ -50,17 +54,19 @@ def _cut(mask: Mask, x: int, y: int, most: int) -> list[Rect]:
 
 
 def _hollow(mask: Mask, rows: tuple[int, int], columns: tuple[int, int], x: int, y: int) -> list[Rect]:
-    """Return the rectangle, or the four sides of it if only its border changed."""
+    """Return the rectangle, or what changed of its sides if only its border did."""
     (top, bottom), (left, right) = rows, columns
     height, width = bottom - top, right - left
     if min(height, width) < 5 or mask[top + 1 : bottom - 1, left + 1 : right - 1].any():
         return [Rect(x + left, y + top, width, height)]
-    return [
-        Rect(x + left, y + top, width, 1),
-        Rect(x + left, y + bottom - 1, width, 1),
-        Rect(x + left, y + top + 1, 1, height - 2),
-        Rect(x + right - 1, y + top + 1, 1, height - 2),
+    sides = [
+        Rect(left, top, width, 1),
+        Rect(left, bottom - 1, width, 1),
+        Rect(left, top + 1, 1, height - 2),
+        Rect(right - 1, top + 1, 1, height - 2),
     ]
+    strips = ((mask[side.y : side.y + side.height, side.x : side.x + side.width], side) for side in sides)
+    return [rect for strip, side in strips for rect in _cut(strip, x + side.x, y + side.y, MOST)]
 
 
 def _runs(flags: Mask) -> list[tuple[int, int]]:

@@ -1,13 +1,20 @@
 """Kitty's graphics protocol, shown by placeholder characters: the picture follows the text that stands for it.
 
 The protocol: https://sw.kovidgoyal.net/kitty/graphics-protocol/. The picture is transmitted once per size; then `a=f`
-replaces pixels of its only frame, which kitty shows four times sooner than a new transmission.
+replaces pixels of the frame on screen, which kitty shows four times sooner than a new transmission.
+
+A picture with heat has two more frames, which are never shown: one keeps the picture without its heat, and on the other
+both are put together, for the frame on screen to change only once.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tuivis.render import png
 from tuivis.render.picture import Box, CellSize, Picture, Rect
@@ -16,6 +23,11 @@ CHUNK = 4096
 """Most bytes of base64 in one escape sequence."""
 
 PLACEHOLDER = "\U0010eeee"
+
+SCREEN, BARE, BENCH = 1, 2, 3
+"""The frames of an image: what is shown, the picture without its heat, and where heat is laid over it."""
+
+_CLEAR_PIXEL = bytes(4)
 
 
 def _numbers() -> Iterator[str]:
@@ -50,8 +62,8 @@ def transmission(keys: str, data: bytes) -> bytes:
     again = "a=f,q=2" if keys.startswith("a=f,") else "q=2"
     chunks = []
     for start in range(0, len(text), CHUNK):
-        more = int(start + CHUNK < len(text))
-        control = f"{again if start else keys},m={more}"
+        more = ",m=1" * (start + CHUNK < len(text))
+        control = f"{again if start else keys}{more}"
         chunks.append(b"\x1b_G%b;%b\x1b\\" % (control.encode(), text[start : start + CHUNK]))
     return b"".join(chunks)
 
@@ -73,6 +85,7 @@ class KittyPlaceholders:
         self._cell = cell
         self._edits = edits
         self._box: Box | None = None
+        self._bare: NDArray[np.uint8] | None = None
 
     def canvas(self, columns: int, rows: int) -> tuple[int, int]:
         """Return the pixels of so many cells, as many as there are diacritics for."""
@@ -86,20 +99,57 @@ class KittyPlaceholders:
         columns, rows = min(box.columns, len(NUMBERS)), min(box.rows, len(NUMBERS))
         assert picture.cover(self._cell)[0] <= columns and picture.cover(self._cell)[1] <= rows
         self._box = box
+        self._bare = picture.pixels if self._edits and picture.heat else None
+        bare = picture if self._bare is None else replace(picture, heat=None)
         keys = f"a=T,U=1,i={self._id},c={columns},r={rows},q=2,f=100"
-        return transmission(keys, png.sheet(picture, self._cell, columns, rows))
+        image = transmission(keys, png.sheet(bare, self._cell, columns, rows))
+        return image if self._bare is None else image + self._frames() + self._warm(picture)
 
     def update(self, picture: Picture, box: Box, damage: Sequence[Rect]) -> bytes:
-        """Replace the damaged pixels of the frame."""
+        """Replace the damaged pixels of the frame, or all of the heat."""
+        if self._box is not None and not damage:
+            return b""
         if self._box is None or not self._edits:
-            return self.draw(picture, box) if damage or self._box is None else b""
-        return b"".join(self._edit(picture, rect) for rect in damage)
+            return self.draw(picture, box)
+        if picture.heat is None:
+            return self._edit(picture, damage)
+        same = self._bare is not None and np.array_equal(self._bare, picture.pixels)
+        return self._warm(picture) if same else self.draw(picture, box)
 
-    def _edit(self, picture: Picture, rect: Rect) -> bytes:
+    def _edit(self, picture: Picture, damage: Sequence[Rect]) -> bytes:
+        """Send all of the damage as one part of the picture, whose other pixels are transparent: they stay.
+
+        A sequence and a file of its own for each rectangle is what costs, not the pixels between them.
+        """
+        part = Rect.around(damage)
+        shown = np.zeros((part.height, part.width), np.bool_)
+        for x, y, width, height in damage:
+            shown[y - part.y : y - part.y + height, x - part.x : x - part.x + width] = True
         scale = png.detail(picture)
-        x, y, width, height = (n * scale for n in rect)
-        keys = f"a=f,i={self._id},r=1,x={x},y={y},s={width},v={height},q=2,f=100"
-        return transmission(keys, png.encode(picture.crop(rect), scale))
+        x, y, width, height = (n * scale for n in part)
+        keys = f"a=f,i={self._id},r={SCREEN},x={x},y={y},s={width},v={height},q=2,f=100"
+        return transmission(keys, png.encode(picture.crop(part), scale, shown=None if shown.all() else shown))
+
+    def _frames(self) -> bytes:
+        """Return the commands that make the other two frames, and keep the picture on one.
+
+        They begin empty: kitty redraws a frame that was made from another (`c`) whenever that other changes.
+        """
+        empty = transmission(f"a=f,i={self._id},s=1,v=1,q=2", _CLEAR_PIXEL)
+        return empty * 2 + self._overwrite(SCREEN, BARE)
+
+    def _warm(self, picture: Picture) -> bytes:
+        """Lay the heat over the picture, and show both."""
+        assert picture.heat is not None
+        scale = png.detail(picture)
+        width, height = picture.width * scale, picture.height * scale
+        keys = f"a=f,i={self._id},r={BENCH},s={width},v={height},q=2,f=100"
+        heat = transmission(keys, png.encode_heat(picture.heat, scale))
+        return self._overwrite(BARE, BENCH) + heat + self._overwrite(BENCH, SCREEN)
+
+    def _overwrite(self, source: int, target: int) -> bytes:
+        """Return the command that copies one frame's pixels to another."""
+        return b"\x1b_Ga=c,i=%d,r=%d,c=%d,C=1,q=2\x1b\\" % (self._id, source, target)
 
     def erase(self) -> bytes:
         """Delete the image: its placeholders show nothing from now on."""
@@ -113,11 +163,12 @@ class KittyPlaceholders:
     def cells(self, row: int) -> tuple[str, int] | None:
         """Return the placeholders of a row.
 
-        Each tells its row and column itself, so that the picture stays right where a dialogue covers a part of it;
-        the third number, the id's highest byte, need only be there once, and is 0.
+        Only the first tells its row, its column and the id's highest byte, which is 0: the terminal counts on from
+        the left neighbour. So nothing may ever lie over a part of a row.
         """
         if self._box is None or not 0 <= row < min(self._box.rows, len(NUMBERS)):
             return None
-        cells = [PLACEHOLDER + NUMBERS[row] + number for number in NUMBERS[: self._box.columns]]
-        cells[0] += NUMBERS[0]
-        return "".join(cells) + " " * (self._box.columns - len(cells)), self._id
+        columns = min(self._box.columns, len(NUMBERS))
+        numbers = NUMBERS[row] + NUMBERS[0] * 2
+        text = PLACEHOLDER + numbers + PLACEHOLDER * (columns - 1)
+        return text + " " * (self._box.columns - columns), self._id

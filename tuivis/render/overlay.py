@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuivis.render.colormap import RESERVED
+from tuivis.render.picture import Heat, Picture
 
 _DIM = 0.55
 """Brightness of the input under the map."""
@@ -17,6 +18,11 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def overlay(pixels: NDArray[np.uint8], levels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the pixels, (H, W, 3) uint8, of a map laid over a picture by `layered`."""
+    return layered(pixels, levels, palette).rgb()
+
+
+def layered(pixels: NDArray[np.uint8], levels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Picture:
     """Lay a map over the picture: the higher the level, the less of the picture shines through.
 
     A pixel shows the cell of the map that its centre lies in, so a cell is a block of pixels; where the ratio is not
@@ -34,17 +40,18 @@ def overlay(pixels: NDArray[np.uint8], levels: NDArray[np.uint8], palette: NDArr
 
     Returns
     -------
-    ndarray of shape (H, W, 3), uint8
+    Picture
+        (H, W), RGB, with the map as its heat.
     """
     top = len(palette) - RESERVED - 1
     entries = np.arange(len(palette))
-    opacity = np.where(entries > top, 1, entries / top * _STRONGEST).astype(np.float32)
+    opacity = np.where(entries > top, 1, entries / top * _STRONGEST)
+    alpha = np.rint(opacity * 255).astype(np.uint8)
     height, width = pixels.shape[:2]
     rows, columns = _cells(height, levels.shape[0]), _cells(width, levels.shape[1])
-    blocks = levels[rows[:, None], columns]
-    grey = (pixels @ _LUMA * _DIM)[..., None]
-    share = opacity[blocks][..., None]
-    return np.rint(grey + (palette[blocks] - grey) * share).astype(np.uint8)
+    heat = Heat(levels[rows[:, None], columns], np.column_stack([palette, alpha]))
+    grey = np.rint(pixels @ _LUMA * _DIM).astype(np.uint8)
+    return Picture(grey[..., None].repeat(3, axis=2), heat=heat)
 
 
 def _cells(pixels: int, cells: int) -> NDArray[np.intp]:

@@ -18,6 +18,13 @@ class Rect(NamedTuple):
     width: int
     height: int
 
+    @classmethod
+    def around(cls, rects: Sequence[Rect]) -> Rect:
+        """Return the smallest rectangle that holds all `rects`, at least one."""
+        x, y = min(rect.x for rect in rects), min(rect.y for rect in rects)
+        right, bottom = max(rect.x + rect.width for rect in rects), max(rect.y + rect.height for rect in rects)
+        return cls(x, y, right - x, bottom - y)
+
 
 class Box(NamedTuple):
     """A rectangle of terminal cells; (0, 0) is the top left cell of the screen."""
@@ -43,18 +50,38 @@ class CellSize(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Heat:
+    """What lies over a picture, pixel by pixel; a terminal that lays pictures over each other is sent it alone.
+
+    `levels` is (H, W) uint8, entries of `palette`, (n, 4) uint8 RGBA, n <= 256: alpha 0 shows the picture, 255 hides
+    it.
+    """
+
+    levels: NDArray[np.uint8]
+    palette: NDArray[np.uint8]
+
+    def over(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return `pixels`, (H, W, 3) uint8, with the heat on them."""
+        alpha = self.palette[:, 3:].astype(np.float32) / 255
+        light, rest = self.palette[:, :3] * alpha, 1 - alpha
+        mixed = pixels * rest[self.levels] + light[self.levels]
+        return np.rint(mixed).astype(np.uint8)
+
+
+@dataclass(frozen=True)
 class Picture:
     """Pixels to draw.
 
     `pixels` is (H, W) uint8 indices into `palette` ((n, 3) uint8, n <= 256), or (H, W, 3) uint8 RGB with no palette.
     `scale` is the whole-number factor, nearest neighbour, from a pixel here to pixels on the canvas of the pane
     (see `Encoder.canvas`); H * scale x W * scale never exceeds the canvas. Encoders may send fewer pixels where
-    the terminal scales by itself.
+    the terminal scales by itself. `heat`, as large as `pixels`, lies over them.
     """
 
     pixels: NDArray[np.uint8]
     palette: NDArray[np.uint8] | None = None
     scale: int = 1
+    heat: Heat | None = None
 
     @property
     def height(self) -> int:
@@ -67,8 +94,9 @@ class Picture:
         return int(self.pixels.shape[1])
 
     def rgb(self) -> NDArray[np.uint8]:
-        """Return the pixels as (H, W, 3) uint8, not scaled."""
-        return self.pixels if self.palette is None else self.palette[self.pixels]
+        """Return the pixels as (H, W, 3) uint8, not scaled, with the heat on them."""
+        pixels = self.pixels if self.palette is None else self.palette[self.pixels]
+        return pixels if self.heat is None else self.heat.over(pixels)
 
     def cover(self, cell: CellSize) -> tuple[int, int]:
         """Return (columns, rows): the cells that the scaled picture touches from a cell's corner on."""
@@ -76,8 +104,9 @@ class Picture:
 
     def crop(self, rect: Rect) -> Picture:
         """Return the part of the picture inside `rect`."""
-        inside = self.pixels[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width]
-        return replace(self, pixels=inside)
+        inside = np.s_[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width]
+        heat = self.heat and replace(self.heat, levels=self.heat.levels[inside])
+        return replace(self, pixels=self.pixels[inside], heat=heat)
 
 
 class Encoder(Protocol):

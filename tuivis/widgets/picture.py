@@ -166,7 +166,6 @@ class PicturePane(Widget):
                 continue
             self._shown = picture, box
             self._pictures.write(data)
-            self._pictures.sent = len(data)
             if moved and self._in_cells:
                 self.refresh()
 
@@ -179,9 +178,11 @@ class PicturePane(Widget):
 
     def _encode(self, encoder: Encoder, picture: Picture, box: Box, overdrawn: bool) -> tuple[bytes, bool]:
         """Return the bytes that show `picture`, and whether it is in a new place."""
-        if self._shown is None or self._shown[1] != box:
-            return encoder.draw(picture, box), True
-        damage = difference(self._shown[0], picture)
-        if damage is None or (overdrawn and not self._in_cells):
-            return encoder.draw(picture, box), False
-        return encoder.update(picture, box, damage) if damage else b"", False
+        moved = self._shown is None or self._shown[1] != box
+        damage = None if self._shown is None or moved else difference(self._shown[0], picture)
+        if damage is not None and not (overdrawn and not self._in_cells):
+            return encoder.update(picture, box, damage) if damage else b"", False
+        data = encoder.draw(picture, box)
+        # What a step through the units costs is small, and would be written into the status line at each.
+        self._pictures.sent = len(data)
+        return data, moved

@@ -1,0 +1,221 @@
+"""How long a whole frame takes, against the bare forward pass of the same network.
+
+The real engine is asked over the pipe as the App asks it, and its answer goes through the state, the composition of the
+mosaic, the encoder for Kitty's graphics and a pty. In a frame are: the forward pass with the tap, the reduction to
+tiles, the picture of the input and the predictions for the screen, the pipe, the composition, the encoding, and the
+write. Not in it: reading and scaling the photograph, for which the engine is asked for another layer of it just before.
+
+The bare pass runs in the same process, on an input that is ready, in inference mode. Both take turns, picture by
+picture, and each follows another pass and its answer. Times are medians over the frames of all engines; the ratio is
+the median of an engine's frames, and of several engines again the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import tty
+from dataclasses import dataclass, fields
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+import msgspec
+
+from benchmarks.report import report
+from benchmarks.session import CELL
+from tuivis.engine.client import Engine
+from tuivis.engine.protocol import (
+    Command,
+    Event,
+    Failed,
+    Frame,
+    ListDevices,
+    Load,
+    Loaded,
+    Mosaic,
+    Open,
+    Opened,
+    Progress,
+    Show,
+    Tiles,
+    Unit,
+)
+from tuivis.intents import CanvasResized, PictureStepped
+from tuivis.render.damage import difference
+from tuivis.render.kitty import KittyPlaceholders
+from tuivis.render.picture import Box, Picture
+from tuivis.state import State, reduce
+from tuivis.widgets.mosaic import mosaic_picture
+
+LAYERS = {"efficientnet_lite0": "_blocks.10", "resnet50": "layer3.2"}
+PROCESSES, WARM, FRAMES = 3, 8, 40
+PANE = Box(29, 1, 60, 29)
+DRAFT = 16
+"""Colours while things move."""
+SMALLEST = 24
+"""Pixels of a tile, as `Display` has it."""
+TARGET = 1.25
+
+
+Answer = TypeVar("Answer", bound=Event)
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of a bare pass, and of the stages of one frame; `preprocess` is not in the frame, `whole` is."""
+
+    bare: float
+    preprocess: float
+    forward: float
+    answer: float
+    reduce: float
+    compose: float
+    encode: float
+    write: float
+    whole: float
+    size: int
+
+
+def main() -> int:
+    """Run the benchmark and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__.partition("\n")[0])
+    parser.add_argument("--input", default="demo", help="pictures: a file, a folder, or demo")
+    source = parser.parse_args().input
+    figures: dict[str, float] = {}
+    for model, layer in LAYERS.items():
+        figures |= {f"{model}_{name}": figure for name, figure in measure(model, layer, source).items()}
+    return report("live", figures, {f"{model}_ratio": TARGET for model in LAYERS})
+
+
+def measure(model: str, layer: str, source: str) -> dict[str, float]:
+    """Return the figures for one model: milliseconds of each stage, and the ratio."""
+    runs = [asyncio.run(run(model, layer, source)) for _ in range(PROCESSES)]
+    frames = [frame for each in runs for frame in each]
+    stages = [field.name for field in fields(Times) if field.type == "float"]
+    return {
+        **{f"{stage}_ms": 1000 * median(getattr(each, stage) for each in frames) for stage in stages},
+        "frame_bytes": median(each.size for each in frames),
+        "ratio": median(median(frame.whole / frame.bare for frame in each) for each in runs),
+    }
+
+
+async def run(model: str, layer: str, source: str) -> list[Times]:
+    """Return the times of the frames of one engine."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = await Engine.start(Path(folder, "engine.log"), (sys.executable, "-m", "benchmarks.engine"))
+        try:
+            watcher = Watcher(engine)
+            await watcher.begin(model, layer, source)
+            return [await watcher.step() for _ in range(WARM + FRAMES)][WARM:]
+        finally:
+            await engine.close()
+
+
+class Watcher:
+    """What the App does with a picture after another, step by step."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.state = State()
+        self._engine = engine
+        self._events = engine.events()
+        self._encoder = KittyPlaceholders(1, CELL)
+        self._shown: Picture | None = None
+        self._generation = 0
+        terminal, self._pty = os.openpty()
+        tty.setraw(self._pty)
+        drain = "import os\ntry:\n while os.read(0, 1 << 16): pass\nexcept OSError: pass"
+        subprocess.Popen([sys.executable, "-c", drain], stdin=terminal)
+        os.close(terminal)
+
+    async def begin(self, model: str, layer: str, source: str) -> None:
+        """Load the model and open the pictures."""
+        canvas = self._encoder.canvas(PANE.columns, PANE.rows)
+        self.state = reduce(State(wanted=layer), CanvasResized(canvas, SMALLEST))
+        self.state = reduce(self.state, await self._ask(Load(model, "random", "cpu"), Loaded))
+        self.state = reduce(self.state, await self._ask(Open((source,)), Opened))
+
+    async def step(self) -> Times:
+        """Show the next picture."""
+        self.state = reduce(self.state, PictureStepped(1))
+        start = time.perf_counter()
+        frame = await self._ask(self._elsewhere(), Frame)
+        preprocessed = time.perf_counter() - start - frame.forward_ms / 1000
+        await self._next(Unit)
+        begin = time.perf_counter()
+        frame = await self._ask(self._show(), Frame)
+        framed = time.perf_counter()
+        mosaic = await self._next(Mosaic)
+        reduced = time.perf_counter()
+        picture = self._compose(mosaic)
+        composed = time.perf_counter()
+        data = await asyncio.to_thread(self._encode, picture)
+        encoded = time.perf_counter()
+        self._write(data)
+        end = time.perf_counter()
+        await self._next(Unit)
+        await self._ask(ListDevices(), Progress)
+        bare = await self._ask(ListDevices(), Progress)
+        assert bare.fraction
+        forward = frame.forward_ms / 1000
+        answer = framed - begin - forward
+        return Times(
+            bare=bare.fraction,
+            preprocess=preprocessed - answer,
+            forward=forward,
+            answer=answer,
+            reduce=reduced - framed,
+            compose=composed - reduced,
+            encode=encoded - composed,
+            write=end - encoded,
+            whole=end - begin,
+            size=len(data),
+        )
+
+    def _show(self) -> Show:
+        show = self.state.request()
+        assert show
+        self._generation += 1
+        return msgspec.structs.replace(show, generation=self._generation)
+
+    def _elsewhere(self) -> Show:
+        """Return the request for the same picture, seen from the model's output."""
+        assert self.state.loaded
+        return msgspec.structs.replace(self._show(), layer=self.state.loaded.output, tiles=Tiles(0, 1, 1, 1))
+
+    async def _ask(self, command: Command, answer: type[Answer]) -> Answer:
+        self._engine.send(command)
+        return await self._next(answer)
+
+    async def _next(self, answer: type[Answer]) -> Answer:
+        async for event in self._events:
+            if isinstance(event, answer):
+                return event
+            if isinstance(event, Failed):
+                raise RuntimeError(event.message)
+        raise RuntimeError(f"the engine {await self._engine.ending()}")
+
+    def _compose(self, mosaic: Mosaic) -> Picture:
+        self.state = reduce(self.state, mosaic)
+        assert self.state.layout
+        return mosaic_picture(self.state, mosaic, self.state.layout, DRAFT, "dark")
+
+    def _encode(self, picture: Picture) -> bytes:
+        damage = None if self._shown is None else difference(self._shown, picture)
+        self._shown = picture
+        if damage is None:
+            return self._encoder.draw(picture, PANE)
+        return self._encoder.update(picture, PANE, damage)
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._pty, data) :]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
