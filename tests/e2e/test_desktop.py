@@ -15,7 +15,7 @@ from tuivis.render import colormap
 
 pytestmark = pytest.mark.e2e
 
-TOLERANCE = 10
+TOLERANCE = 3
 """By channel: Sixel's colours are in percent, and kitty's go through a graphics card's colour space."""
 
 
