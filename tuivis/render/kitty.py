@@ -79,6 +79,8 @@ class KittyPlaceholders:
     `image_id`, 1 .. 2^24 - 1, is this pane's alone. It travels in the placeholders' foreground colour.
     """
 
+    paper = b""
+
     def __init__(self, image_id: int, cell: CellSize, edits: bool = True) -> None:
         assert 0 < image_id < 1 << 24
         self._id = image_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from rich.color import Color
+from rich.console import COLOR_SYSTEMS
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -136,6 +137,13 @@ class PicturePane(Widget):
         """Whether cells show the picture: then Textual repaints it, and the terminal keeps it while it is hidden."""
         return self._encoder.cells(0) is not None
 
+    @property
+    def _paper(self) -> bytes:
+        """The SGR parameters with which Textual writes the pane's blank cells."""
+        colour = self.visual_style.rich_style.bgcolor
+        system = COLOR_SYSTEMS[self.app.console.color_system or "truecolor"]
+        return b"" if colour is None else ";".join(colour.downgrade(system).get_ansi_codes(False)).encode()
+
     def _paint(self) -> None:
         self._stale.set()
 
@@ -155,6 +163,7 @@ class PicturePane(Widget):
         while not self._is_current():
             picture, box, encoder = self._wanted, self._box(), self._encoder
             overdrawn, self._overdrawn = self._overdrawn, False
+            encoder.paper = self._paper
             if picture is None or box is None:
                 self._erase()
                 self.refresh()
