@@ -38,6 +38,7 @@ from tuivis.intents import (
     EngineStarted,
     LayerChosen,
     LayerStepped,
+    MosaicSent,
     Moved,
     Noted,
     PictureStepped,
@@ -114,6 +115,8 @@ class State:
     frame: Frame | None = None
     mosaic: Mosaic | None = None
     unit: Unit | None = None
+    sent: int = 0
+    """Bytes of the last mosaic."""
     since: Since = field(default_factory=Since)
     view: View = field(default_factory=View)
 
@@ -301,6 +304,11 @@ def _(event: CanvasResized, state: State) -> State:
 @_apply.register
 def _(event: Noted, state: State) -> State:
     return replace(state, note=event.text)
+
+
+@_apply.register
+def _(event: MosaicSent, state: State) -> State:
+    return replace(state, sent=event.size)
 
 
 @_apply.register

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class Viewer:
         self.layers = taps.discover(model.module, self._batch(torch.zeros(model.input_shape)))
         self._pictures: Pictures | None = None
         self._input: tuple[int, torch.Tensor] | None = None
-        self._maps: tuple[int, str, Maps] | None = None
+        self._read: tuple[tuple[object, ...], Frame, Maps] | None = None
         self._shown: Show | None = None
 
     def loaded(self) -> Loaded:
@@ -66,20 +67,25 @@ class Viewer:
     def open(self, pictures: Pictures) -> None:
         """Look at these pictures from now on."""
         self._pictures = pictures
-        self._input = self._maps = self._shown = None
+        self._input = self._read = self._shown = None
 
-    def show(self, show: Show) -> Iterator[Event]:
-        """Yield those of `Frame`, `Mosaic` and `Unit` in which `show` differs from the one before."""
-        before, self._shown = self._shown, None
-        if self._maps is None or self._maps[:2] != show.source:
+    def show(self, show: Show, skipped: tuple[Show, ...] = ()) -> Iterator[Event]:
+        """Yield those of `Frame`, `Mosaic` and `Unit` in which `show` differs from the one before.
+
+        `skipped` were asked for in between: what differs in one of them, the UI has given up.
+        """
+        asked = None if self._shown is None else (self._shown, *skipped)
+        self._shown = None
+        if self._read is None or self._read[0] != show.source:
             frame, maps = self._forward(show)
-            self._maps = show.picture, show.layer, maps
-            before = None
-            yield frame
-        maps = self._maps[2]
-        if before is None or before.mosaic != show.mosaic:
+            self._read = show.source, frame, maps
+            asked = None
+        _, frame, maps = self._read
+        if asked is None or any(each.source != show.source for each in asked):
+            yield msgspec.structs.replace(frame, generation=show.generation)
+        if asked is None or any(each.mosaic != show.mosaic for each in asked):
             yield self._mosaic(show, maps)
-        if before is None or before.detail != show.detail:
+        if asked is None or any(each.detail != show.detail for each in asked):
             yield self._unit(show, maps)
         self._shown = show
 

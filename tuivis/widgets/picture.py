@@ -15,7 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tuivis.render.damage import difference
-from tuivis.render.picture import Box, Encoder, Picture
+from tuivis.render.picture import Box, Encoder, Picture, Rect
 from tuivis.widgets.display import Display
 
 
@@ -74,6 +74,9 @@ class PicturePane(Widget):
         """Draw again what Textual's own output has covered."""
         self._overdrawn = True
         self._paint()
+
+    def report(self, size: int) -> None:
+        """Take note of a new picture that was sent in `size` bytes."""
 
     def on_resize(self, event: events.Resize) -> None:
         """Show the picture in its new place."""
@@ -168,13 +171,15 @@ class PicturePane(Widget):
                 self._erase()
                 self.refresh()
                 return
-            data, moved = await asyncio.to_thread(self._encode, encoder, picture, box, overdrawn)
+            data, moved, whole = await asyncio.to_thread(self._encode, encoder, picture, box, overdrawn)
             if encoder is not self._encoder or self._box() != box:
                 encoder.forget()
                 self._shown = None
                 continue
             self._shown = picture, box
             self._pictures.write(data)
+            if whole:
+                self.report(len(data))
             if moved and self._in_cells:
                 self.refresh()
 
@@ -185,13 +190,11 @@ class PicturePane(Widget):
         covered = self._overdrawn and not self._in_cells
         return self._shown is not None and self._shown[0] is wanted and self._shown[1] == box and not covered
 
-    def _encode(self, encoder: Encoder, picture: Picture, box: Box, overdrawn: bool) -> tuple[bytes, bool]:
-        """Return the bytes that show `picture`, and whether it is in a new place."""
+    def _encode(self, encoder: Encoder, picture: Picture, box: Box, overdrawn: bool) -> tuple[bytes, bool, bool]:
+        """Return the bytes that show `picture`, whether it is in a new place, and whether it is another throughout."""
         moved = self._shown is None or self._shown[1] != box
         damage = None if self._shown is None or moved else difference(self._shown[0], picture)
         if damage is not None and not (overdrawn and not self._in_cells):
-            return encoder.update(picture, box, damage) if damage else b"", False
-        data = encoder.draw(picture, box)
-        # What a step through the units costs is small, and would be written into the status line at each.
-        self._pictures.sent = len(data)
-        return data, moved
+            whole = damage == [Rect(0, 0, picture.width, picture.height)]
+            return encoder.update(picture, box, damage) if damage else b"", False, whole
+        return encoder.draw(picture, box), moved, True
