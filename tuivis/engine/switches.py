@@ -59,31 +59,24 @@ def _switch(tap: Tap, off: Sequence[Off], mean: Tensor | None, output: Any) -> A
 
 
 def mean_output(
-    module: nn.Module,
-    layers: Layers,
-    layer: str,
-    batches: Sequence[Callable[[], Tensor]],
-    report: Callable[[int], None],
-) -> Tensor:
-    """Return the mean of a layer's module's output over pictures, in the output's own shape.
+    module: nn.Module, layers: Layers, layer: str, batches: Sequence[Callable[[], Tensor]]
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield the mean of a layer's module's output, in its own shape, over 1, 2, ... all pictures, with that number.
 
-    `batches` return (1, C, H, W) each; `report` is told how many are done.
+    `batches` return (1, C, H, W) each.
     """
     tap = layers.tap(layer)
-    found: list[Tensor] = []
-
-    def read(output: Any) -> None:
-        found.append(dict(tensors(output))[tap.path].clone())
-
     total: Tensor | None = None
-    with torch.no_grad(), blame(module):
-        for number, load in enumerate(batches):
-            report(number)
-            found.clear()
-            with at(module, tap, read):
-                module(load())
-            if not found:
-                raise not_computed(layer)
-            total = found[0] if total is None else total + found[0]
-    assert total is not None
-    return total / len(batches)
+    for number, load in enumerate(batches, 1):
+        found: list[Tensor] = []
+        # Whoever asks may stop between two pictures: nothing is held then.
+        with torch.no_grad(), blame(module), at(module, tap, lambda out: found.append(_copy(out, tap))):  # noqa: B023
+            module(load())
+        if not found:
+            raise not_computed(layer)
+        total = found[0] if total is None else total + found[0]
+        yield number, total / number
+
+
+def _copy(output: Any, tap: Tap) -> Tensor:
+    return dict(tensors(output))[tap.path].clone()

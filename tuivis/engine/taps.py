@@ -168,7 +168,10 @@ def not_computed(layer: str) -> UserError:
 
 @contextmanager
 def at(module: nn.Module, tap: Tap, act: Callable[[Any], Any]) -> Iterator[None]:
-    """Call `act` on the output of a layer's module, at the layer's call; what it returns, if anything, replaces it."""
+    """Call `act` on the output of a layer's module, at the layer's call in each forward pass of the model `module`.
+
+    What `act` returns, if anything, replaces the output.
+    """
     calls = 0
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
@@ -176,7 +179,12 @@ def at(module: nn.Module, tap: Tap, act: Callable[[Any], Any]) -> Iterator[None]
         calls += 1
         return act(output) if calls == tap.call + 1 else None
 
-    with removed(module.get_submodule(tap.module).register_forward_hook(hook)):
+    def begin(_module: nn.Module, _inputs: Any) -> None:
+        nonlocal calls
+        calls = 0
+
+    begun = removed(module.register_forward_pre_hook(begin))
+    with begun, removed(module.get_submodule(tap.module).register_forward_hook(hook)):
         yield
 
 
