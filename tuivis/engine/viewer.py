@@ -75,7 +75,9 @@ class Viewer:
         self._pictures: Pictures | None = None
         self._input: tuple[int, torch.Tensor] | None = None
         self._maps: tuple[tuple[object, ...], Maps] | None = None
+        self._frame: Frame | None = None
         self._shown: Show | None = None
+        self._generation = 0
 
     def loaded(self) -> Loaded:
         """Return the event that describes the model."""
@@ -117,15 +119,19 @@ class Viewer:
 
     def _answer(self, show: Show, before: Show | None) -> Iterator[Event]:
         found: Found | None = None
-        fresh = self._maps is None or self._maps[0] != show.source
-        if fresh:
+        skipped, self._generation = show.generation > self._generation + 1, show.generation
+        if self._maps is None or self._frame is None or self._maps[0] != show.source:
             frame, maps, failed = self._forward(show)
-            self._maps = show.source, maps
+            self._maps, self._frame = (show.source, maps), frame
             before = None
             yield frame
             if failed:
                 show = msgspec.structs.replace(show, backward=None, gradients=False)
                 yield failed
+        elif skipped:
+            # Whoever asks counts answers from the skipped one on: those to what was asked before it are lost.
+            before = None
+            yield msgspec.structs.replace(self._frame, generation=show.generation)
         assert self._maps is not None
         maps = self._maps[1]
         look = before is None or before.pass_back != show.pass_back or before.mosaic != show.mosaic
@@ -144,6 +150,7 @@ class Viewer:
         if found is not None and (before is None or before.pass_back != show.pass_back):
             yield self._lookback.event(found, show)
         if show.relations and (before is None or before.kin != show.kin):
+            self._give_way()
             yield self._lookback.relations(self._batch(self._load(show.picture)), show)
 
     def read(self, read: Read) -> Activations:

@@ -15,7 +15,16 @@ from textual.keys import format_key
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-TITLES = {"unit": "Units", "layer": "Layers", "picture": "Pictures", "view": "View", "program": "Program"}
+TITLES = {
+    "unit": "Units",
+    "layer": "Layers",
+    "picture": "Pictures",
+    "view": "View",
+    "backward": "Backward",
+    "position": "Position in the unit's map (tab, or a click)",
+    "off": "What if",
+    "program": "Program",
+}
 
 
 class Help(ModalScreen[None]):
