@@ -92,7 +92,7 @@ class TuivisApp(App[int]):
         """Connect the display, watch the terminal, and start the engine once the screen is painted."""
         if self._driver is not None:
             self._pictures.connect(self._driver.write)
-        self.app_resume_signal.subscribe(self, lambda _: self._redraw_pictures())
+        self.app_resume_signal.subscribe(self, lambda _: self._redraw())
         self.theme_changed_signal.subscribe(self, lambda theme: self._follow_theme())
         hangup.watch(self)
         self.call_after_refresh(self._start)
@@ -231,6 +231,11 @@ class TuivisApp(App[int]):
         cell = CellSize(event.pixel_size.width // event.size.width, event.pixel_size.height // event.size.height)
         if self._pictures.resize_cell(cell):
             self._redraw_pictures()
+
+    def _redraw(self) -> None:
+        """Draw the whole screen again: another program had it, and Textual paints only what has changed since."""
+        self._redraw_pictures()
+        self.refresh(layout=True)
 
     def _redraw_pictures(self) -> None:
         for pane in self.explore.query(PicturePane):

@@ -169,6 +169,13 @@ class Noted:
 
 
 @dataclass(frozen=True)
+class MosaicSent:
+    """The terminal was sent a mosaic whose tiles are new, in so many bytes."""
+
+    size: int
+
+
+@dataclass(frozen=True)
 class Sent:
     """A `Show` went to the engine; `before` is the one before it."""
 

@@ -44,6 +44,7 @@ from tuivis.intents import (
     LayerChosen,
     LayerStepped,
     LookToggled,
+    MosaicSent,
     Moved,
     Noted,
     PictureStepped,
@@ -131,6 +132,8 @@ class State:
     unit: Unit | None = None
     backward: Backward | None = None
     relations: Relations | None = None
+    sent: int = 0
+    """Bytes of the last mosaic."""
     since: Since = field(default_factory=Since)
     view: View = field(default_factory=View)
     look: Look = field(default_factory=Look)
@@ -351,6 +354,11 @@ def _(event: CanvasResized, state: State) -> State:
 @_apply.register
 def _(event: Noted, state: State) -> State:
     return replace(state, note=event.text)
+
+
+@_apply.register
+def _(event: MosaicSent, state: State) -> State:
+    return replace(state, sent=event.size)
 
 
 @_apply.register

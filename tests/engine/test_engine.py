@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import subprocess
@@ -36,6 +37,7 @@ from tuivis.engine.protocol import (
     Tiles,
     Unit,
 )
+from tuivis.engine.server import Mailbox, Server
 from tuivis.errors import UserError
 
 SHOW = Show(1, 0, "features.2", 1, Tiles(0, 4, 6, 6))
@@ -152,6 +154,22 @@ async def test_a_show_is_answered_by_what_changed_and_nothing_else(engine: Engin
     fourth = await answers(engine, Unit)
     assert [type(event) for event in fourth] == [Frame, Mosaic, Unit]
     assert {event.generation for event in fourth if not isinstance(event, Progress)} == {4}  # type: ignore[union-attr]
+
+
+def test_what_a_skipped_show_has_made_the_ui_give_up_is_answered_again(folder: Path) -> None:
+    server = Server(io.BytesIO())
+    for command in (Load(f"{folder / 'net.py'}:make", device="cpu"), Open((str(folder),)), SHOW):
+        assert list(server.carry_out(command))
+    mailbox = Mailbox()
+    for changes in ({"unit": 2}, {"unit": 1}, {"picture": 1}, {}):
+        mailbox.put(msgspec.structs.replace(SHOW, generation=2, **changes))
+        if changes == {"unit": 1}:
+            taken = mailbox.take()
+            assert [show.unit for show in taken[1]] == [2]
+            assert [type(event) for event in server.carry_out(*taken)] == [Unit]
+    answered = list(server.carry_out(*mailbox.take()))
+    assert [type(event) for event in answered] == [Frame, Mosaic, Unit]
+    assert all(isinstance(event, Frame | Mosaic | Unit) and event.generation == 2 for event in answered)
 
 
 async def test_the_raw_activations_are_those_of_a_plain_forward_pass(engine: Engine, folder: Path) -> None:

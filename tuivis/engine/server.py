@@ -30,19 +30,22 @@ class Mailbox:
     """Commands that wait, in order; of successive `Show` commands only the newest."""
 
     def __init__(self) -> None:
-        self._commands: deque[Command] = deque()
+        self._commands: deque[tuple[Command, tuple[Show, ...]]] = deque()
         self._arrived = threading.Condition()
 
     def put(self, command: Command) -> None:
         """Add `command`."""
         with self._arrived:
-            if isinstance(command, Show) and self._commands and isinstance(self._commands[-1], Show):
+            skipped: tuple[Show, ...] = ()
+            last, before = self._commands[-1] if self._commands else (None, ())
+            if isinstance(command, Show) and isinstance(last, Show):
                 self._commands.pop()
-            self._commands.append(command)
+                skipped = *before, last
+            self._commands.append((command, skipped))
             self._arrived.notify()
 
-    def take(self) -> Command:
-        """Wait for a command and remove it."""
+    def take(self) -> tuple[Command, tuple[Show, ...]]:
+        """Wait for a command and remove it; return it with the `Show` commands that it replaced."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._commands)
             return self._commands.popleft()
@@ -85,9 +88,9 @@ class Server:
         """Carry out commands until the process ends."""
         self._mailbox = mailbox
         while True:
-            command = mailbox.take()
+            command, skipped = mailbox.take()
             try:
-                for event in self.carry_out(command):
+                for event in self.carry_out(command, skipped):
                     self.send(event)
             except UserError as error:
                 self._fail(command, str(error))
@@ -95,7 +98,7 @@ class Server:
                 traceback.print_exc()
                 self._fail(command, _explain(error))
 
-    def carry_out(self, command: Command) -> Iterable[Event]:
+    def carry_out(self, command: Command, skipped: tuple[Show, ...] = ()) -> Iterable[Event]:
         """Yield the answers to `command`."""
         match command:
             case Hello():
@@ -105,7 +108,7 @@ class Server:
             case Open():
                 yield self._open(command.sources)
             case Show():
-                yield from self._loaded_viewer().show(command)
+                yield from self._loaded_viewer().show(command, skipped)
             case Read():
                 yield self._loaded_viewer().read(command)
             case Rank():

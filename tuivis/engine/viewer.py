@@ -74,10 +74,8 @@ class Viewer:
         self._whole: tuple[int, torch.Tensor] | None = None
         self._pictures: Pictures | None = None
         self._input: tuple[int, torch.Tensor] | None = None
-        self._maps: tuple[tuple[object, ...], Maps] | None = None
-        self._frame: Frame | None = None
+        self._read: tuple[tuple[object, ...], Frame, Maps] | None = None
         self._shown: Show | None = None
-        self._generation = 0
 
     def loaded(self) -> Loaded:
         """Return the event that describes the model."""
@@ -97,14 +95,18 @@ class Viewer:
     def open(self, pictures: Pictures) -> None:
         """Look at these pictures from now on."""
         self._pictures = pictures
-        self._input = self._maps = self._shown = self._whole = None
+        self._input = self._read = self._shown = self._whole = None
         self._means.clear()
         self._averaging.clear()
         self._lookback.forget()
 
-    def show(self, show: Show) -> Iterator[Event]:
-        """Yield those of `Frame`, `Mosaic`, `Unit`, `Backward` and `Relations` in which `show` differs from before."""
-        before, self._shown = self._shown, None
+    def show(self, show: Show, skipped: tuple[Show, ...] = ()) -> Iterator[Event]:
+        """Yield those of `Frame`, `Mosaic`, `Unit`, `Backward` and `Relations` in which `show` differs from before.
+
+        `skipped` were asked for in between: what differs in one of them, the UI has given up.
+        """
+        asked = None if self._shown is None else (self._shown, *skipped)
+        self._shown = None
         if show.backward is None:
             self._lookback.forget()
         try:
@@ -112,44 +114,45 @@ class Viewer:
                 yield from self._take_means(show)
                 self._probabilities_before(show.picture)
             with switched_off(self.model.module, self.layers, show.off, self._means):
-                yield from self._answer(show, before)
+                yield from self._answer(show, asked)
         except _SupersededError:
             return
         self._shown = show
 
-    def _answer(self, show: Show, before: Show | None) -> Iterator[Event]:
-        found: Found | None = None
-        skipped, self._generation = show.generation > self._generation + 1, show.generation
-        if self._maps is None or self._frame is None or self._maps[0] != show.source:
+    def _answer(self, show: Show, asked: tuple[Show, ...] | None) -> Iterator[Event]:
+        failed: Failed | None = None
+        if self._read is None or self._read[0] != show.source:
             frame, maps, failed = self._forward(show)
-            self._maps, self._frame = (show.source, maps), frame
-            before = None
-            yield frame
-            if failed:
-                show = msgspec.structs.replace(show, backward=None, gradients=False)
-                yield failed
-        elif skipped:
-            # Whoever asks counts answers from the skipped one on: those to what was asked before it are lost.
-            before = None
-            yield msgspec.structs.replace(self._frame, generation=show.generation)
-        assert self._maps is not None
-        maps = self._maps[1]
-        look = before is None or before.pass_back != show.pass_back or before.mosaic != show.mosaic
-        if show.backward is not None and look:
+            self._read = show.source, frame, maps
+            asked = None
+
+        def is_new(part: str) -> bool:
+            return asked is None or any(getattr(each, part) != getattr(show, part) for each in asked)
+
+        _, frame, maps = self._read
+        if is_new("source"):
+            yield msgspec.structs.replace(frame, generation=show.generation)
+        found: Found | None = None
+        if show.backward is not None and failed is None and (is_new("pass_back") or is_new("mosaic")):
             try:
                 batch = self._batch(self._load(show.picture))
                 self._lookback.look(batch, show, whole=False)
                 found = self._lookback.backward(batch, show.backward, show.layer)
             except Exception as error:
-                self._lookback.forget()
-                yield _failed(error, show)
-        parts = [self._unit_if_new(show, maps, before), self._mosaic_if_new(show, maps, found, before)]
-        # Ablation takes its time: the unit does not wait for it.
-        for part in parts if show.order == "ablation" else reversed(parts):
-            yield from part
-        if found is not None and (before is None or before.pass_back != show.pass_back):
+                failed = _failed(error, show)
+        if failed is not None:
+            self._lookback.forget()
+            yield failed
+        if is_new("detail") and show.order == "ablation":
+            # Ablation takes its time: the unit does not wait for it.
+            yield self._unit(show, maps)
+        if is_new("mosaic"):
+            yield from self._mosaic_in_order(show, maps, found)
+        if is_new("detail") and show.order != "ablation":
+            yield self._unit(show, maps)
+        if found is not None and is_new("pass_back"):
             yield self._lookback.event(found, show)
-        if show.relations and (before is None or before.kin != show.kin):
+        if show.relations and is_new("kin"):
             self._give_way()
             yield self._lookback.relations(self._batch(self._load(show.picture)), show)
 
@@ -230,7 +233,6 @@ class Viewer:
             try:
                 read = self._lookback.look(batch, show, whole=True)
             except Exception as error:
-                self._lookback.forget()
                 failed = _failed(error, show)
         milliseconds = (time.perf_counter() - start) * 1000
         if read is None:
@@ -293,9 +295,7 @@ class Viewer:
     def _label(self, index: int) -> str:
         return self.model.labels[index] if index < len(self.model.labels) else f"class {index}"
 
-    def _mosaic_if_new(self, show: Show, maps: Maps, found: Found | None, before: Show | None) -> Iterator[Event]:
-        if before is not None and before.mosaic == show.mosaic:
-            return
+    def _mosaic_in_order(self, show: Show, maps: Maps, found: Found | None) -> Iterator[Event]:
         order = maps.order("index" if show.order in ("gradient", "ablation") else show.order)
         if show.order in ("gradient", "ablation"):
             batch = self._batch(self._load(show.picture))
@@ -307,10 +307,6 @@ class Viewer:
         if show.gradients and found is not None:
             maps, show = Maps(found.gradients), msgspec.structs.replace(show, normalisation="diverging")
         yield self._mosaic(show, maps, order)
-
-    def _unit_if_new(self, show: Show, maps: Maps, before: Show | None) -> Iterator[Event]:
-        if before is None or before.detail != show.detail:
-            yield self._unit(show, maps)
 
     def _mosaic(self, show: Show, maps: Maps, order: NDArray[np.int32]) -> Mosaic:
         quantised = maps.levels(show.tiles, order, show.normalisation, show.boost)

@@ -12,7 +12,7 @@ from textual.timer import Timer
 
 from tuivis.engine.protocol import Mosaic
 from tuivis.errors import printable
-from tuivis.intents import CanvasResized, EndChosen, Moved, Scrolled, UnitChosen
+from tuivis.intents import CanvasResized, EndChosen, MosaicSent, Moved, Scrolled, UnitChosen
 from tuivis.render import colormap
 from tuivis.render.mosaic import Layout, compose, mark
 from tuivis.render.picture import Picture
@@ -80,6 +80,10 @@ class MosaicPane(PicturePane, can_focus=True):
         if self._refine is not None:
             self._refine.stop()
         self._refine = self.set_timer(REST, lambda: self._draw(self._still))
+
+    def report(self, size: int) -> None:
+        """Say what the mosaic cost."""
+        self.post_message(Intent(MosaicSent(size)))
 
     def watch_chrome(self) -> None:
         """Draw in the colours of another theme."""

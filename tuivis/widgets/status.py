@@ -61,8 +61,8 @@ class StatusLine(Widget):
         facts.append(device_text(state.frame.device if state.frame else state.loaded.device))
         if state.frame is not None:
             facts.append(f"{state.frame.forward_ms:.0f} ms")
-        if self._pictures.sent:
-            facts.append(f"{self._pictures.sent / 1000:.1f} kB")
+        if state.sent:
+            facts.append(f"{state.sent / 1000:.1f} kB")
         facts.append(self._pictures.choice.protocol)
         return facts
 
