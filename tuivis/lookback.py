@@ -94,6 +94,14 @@ class Look:
         start = {"map": "", "strongest": " strongest"}.get(str(self.start), f" at {self.start}")
         return f"{name(self.mode)} {printable(layer)}/{unit}{start}{frozen} {name(self.view)}"
 
+    def gradients_of(self, layer: str, unit: int) -> str:
+        """Return what the mosaic shows in place of activations."""
+        if self.mode == "gradcam":
+            return "gradients of the " + ("predicted class" if self.target is None else f"class {self.target}")
+        layer, unit = self.source(layer, unit)
+        mode = "" if self.mode in ("gradient", "input", None) else f"{self.mode} "
+        return f"{mode}gradients from {printable(layer)}/{unit}"
+
 
 def name(mode_or_view: str) -> str:
     """Return a mode or a view as people read it."""

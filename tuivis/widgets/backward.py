@@ -64,7 +64,7 @@ class BackwardPane(Vertical):
         self.set_class(new.look.mode is not None, "-shown")
         title = _title(new)
         if title != _title(old):
-            self.border_title = Content(title)
+            self.border_title = Content(f" {title} ")
         reason = new.backward.reason if new.backward else ""
         if reason != (old.backward.reason if old.backward else ""):
             self.set_class(bool(reason), "-reason")

@@ -184,7 +184,7 @@ def _title(state: State) -> str:
     if layer.height * layer.width > 1:
         parts.append(f"{layer.height}×{layer.width}")
     if look.gradients:
-        parts.append(f"gradients of {look.describe(view.layer, view.unit)}")
+        parts.append(look.gradients_of(view.layer, view.unit))
     else:
         parts.append({"layer": "per layer", "unit": "per unit", "diverging": "around zero"}[view.normalisation])
     if view.order != "index":

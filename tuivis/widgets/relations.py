@@ -36,7 +36,7 @@ class RelationsText(Widget):
         found = _current(self.state)
         if found is None:
             return Text("…")
-        text = Text(no_wrap=True, overflow="ellipsis")
+        text = Text()
         for line in _lines(found, self.content_size.width):
             text.append_text(line).append("\n")
         return text
@@ -95,7 +95,8 @@ def _lines(found: Relations, width: int) -> list[Text]:
             name = printable(share.label)
             name = name if len(name) <= room else name[: room - 1] + "…"
             lines.append(Text.assemble(f"{sign} {name:<{room}} ", (value, "dim")))
-    return lines + [Text(printable(note), "dim") for note in found.notes]
+    lines += [Text(printable(note), "dim") for note in found.notes]
+    return lines or [Text("The input has no influence on it, and it has none.", "dim")]
 
 
 def _units(title: str, layer: str, shares: Sequence[Share], key: int, width: int) -> list[Text]:
