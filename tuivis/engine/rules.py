@@ -22,6 +22,7 @@ ACTIVATION_NODES = frozenset(
 )
 """The nodes of ReLU, of hardtanh and ReLU6, of GELU, SiLU and hardswish."""
 
+_RISING = frozenset({"ReluBackward0", "HardtanhBackward0"})
 _GATES = frozenset({"HardsigmoidBackward0", "SigmoidBackward0"})
 _POOLING = frozenset({torch.max_pool2d, F.max_pool2d, F.max_pool2d_with_indices})
 _FUNCTIONS = frozenset(
@@ -83,17 +84,19 @@ class Rules(TorchFunctionMode):
 
     def _ruled(self, result: Tensor) -> Tensor:
         if result.grad_fn is not None and result.grad_fn.name() in ACTIVATION_NODES | _GATES:
-            result.grad_fn.register_hook(partial(self._pass_on, result.grad_fn.name() in _GATES))
+            result.grad_fn.register_hook(partial(self._pass_on, result.grad_fn.name()))
         return result
 
-    def _pass_on(self, gate: bool, below: Gradients, above: Gradients) -> Gradients | None:
+    def _pass_on(self, node: str, below: Gradients, above: Gradients) -> Gradients | None:
         """Return what goes below an activation in place of its gradient, or None for that."""
         if self.rule == "support":
             return ((above[0] != 0).to(above[0].dtype),)
-        if self.rule == "gradient" or gate:
+        if self.rule == "gradient" or node in _GATES:
             return None
         if self.rule == "deconv":
             return (above[0].clamp(min=0),)
+        if node in _RISING:
+            return (below[0].clamp(min=0),)
         return (below[0].masked_fill(above[0] < 0, 0).clamp_(min=0),)
 
     def _pool(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
