@@ -86,13 +86,14 @@ def live(viewer: Stills) -> dict[str, float]:
     """Return what a frame costs, with a backward pass, without, and as bare passes."""
     module, layers = viewer.model.module, viewer.layers
     tiles = Tiles(0, 256, 14, 14)
-    turns = {name: cycle((0, 1)) for name in ("off", "gradient", "deconv", "guided")}
+    # Every frame is another picture than the frame before, whatever that showed.
+    turns = cycle((0, 1))
 
     def frame(name: str) -> Callable[[], object]:
         show = Show(1, 0, LAYER, UNIT, tiles)
         if name != "off":
             show = msgspec.structs.replace(show, backward=Backpass(name, "raw", LAYER, UNIT))  # type: ignore[arg-type]
-        return lambda: list(viewer.show(msgspec.structs.replace(show, picture=next(turns[name]))))
+        return lambda: list(viewer.show(msgspec.structs.replace(show, picture=next(turns))))
 
     def before() -> object:
         image = viewer.stills[0]
@@ -110,7 +111,7 @@ def live(viewer: Stills) -> dict[str, float]:
         handle.remove()
         return torch.autograd.grad((kept[0][0, UNIT] ** 2).sum() / 2, leaf)
 
-    tasks = {name: frame(name) for name in turns}
+    tasks = {name: frame(name) for name in ("off", "gradient", "deconv", "guided")}
     return medians({**tasks, "before": before, "bare_both": bare_both})
 
 

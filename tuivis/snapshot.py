@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ from tuivis.engine.protocol import (
     Read,
 )
 from tuivis.errors import UserError, printable
+from tuivis.export import raw_arrays
 from tuivis.files import harmless_name, write_whole
 from tuivis.state import State, reduce
 
@@ -154,16 +155,6 @@ class Snapshot:
         seen = self.activations.pixels.numpy()
         return {caption(backward): coloured(backward.pixels.numpy(), seen, over, palette)}
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the raw values by name, as `np.savez` takes them."""
-        answer = self.activations
-        arrays: dict[str, NDArray[Any]] = {"input": answer.input.numpy(), "activations": self.values}
-        if answer.input_gradient is not None:
-            arrays["input_gradient"] = answer.input_gradient.numpy()
-        if answer.field is not None:
-            arrays["receptive_field"] = np.array(msgspec.structs.astuple(answer.field))
-        return arrays
-
     @cached_property
     def _by_strength(self) -> list[int]:
         # numpy sorts NaN last, and ties in a stable sort by index.
@@ -227,7 +218,7 @@ def write(snapshot: Snapshot, picture: Image, png: Path, npz: Path | None) -> No
     picture.save(data, "PNG")
     if npz is not None:
         arrays = io.BytesIO()
-        np.savez(arrays, allow_pickle=False, **snapshot.arrays())
+        np.savez(arrays, allow_pickle=False, **raw_arrays(snapshot.activations))
         write_whole(npz, arrays.getvalue())
     write_whole(png, data.getvalue())
 

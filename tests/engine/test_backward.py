@@ -101,7 +101,7 @@ def test_memory_is_flat_over_a_thousand_frames() -> None:
     Recording(model, layers, batch, "last").backward(1, rule="deconv")
     before = tensors_alive()
     for number in range(1000):
-        rule: Rule = ("gradient", "deconv", "guided")[number % 3]  # type: ignore[assignment]
+        rule: Rule = ("gradient", "deconv", "guided")[number % 3]
         Recording(model, layers, batch, "last").backward(1, rule=rule)
     assert tensors_alive() <= before
 
@@ -146,7 +146,7 @@ class HandWritten(nn.Module):
         y = torch.cat([torch.relu(left), right.relu()], 1)
         z = self.last(y)
         torch.relu_(z[:, :2])
-        return z.relu()
+        return torch.relu(z)
 
 
 def written_by_hand() -> HandWritten:
@@ -227,19 +227,20 @@ def test_what_each_rule_means_at_each_activation(
         batch = torch.tensor(x).view(1, 1, 1, -1)
         recording = Recording(model, discover(model, batch.clone()), batch, "1")
         slope = torch.tensor(derivative)
-        for rule, expected in (
+        rules: tuple[tuple[Rule, Tensor], ...] = (
             ("gradient", sign * slope),
             ("deconv", torch.ones(len(x)) * max(sign, 0)),
             ("guided", slope.clamp(min=0) * max(sign, 0)),
-        ):
-            total = sum(recording.backward(0, (0, i), rule).input[0, 0] for i in range(len(x)))  # type: ignore[arg-type]
-            assert torch.allclose(torch.as_tensor(total), expected, atol=1e-4), rule
+        )
+        for rule, expected in rules:
+            passes = [recording.backward(0, (0, i), rule).input[0, 0] for i in range(len(x))]
+            assert torch.allclose(torch.stack(passes).sum(0), expected, atol=1e-4), rule
 
 
 def test_the_pass_starts_before_the_units_own_activation() -> None:
     model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU6()).eval()
     with torch.no_grad():
-        model[0].weight.fill_(2.0)
+        next(model.parameters()).fill_(2.0)
     batch = torch.tensor([-1.0, 1.0, 5.0]).view(1, 1, 1, 3)
     recording = Recording(model, discover(model, batch), batch, "1")
     assert recording.backward(0).input.flatten().tolist() == [0.0, 4.0, 12.0]
@@ -292,7 +293,7 @@ def test_a_layer_that_the_input_does_not_influence_is_told() -> None:
             self.table = nn.Conv2d(1, 4, 1)
 
         def forward(self, x: Tensor) -> Tensor:
-            return x.mean(1, keepdim=True) + self.table(torch.ones(1, 1, *x.shape[2:]))
+            return torch.add(x.mean(1, keepdim=True), self.table(torch.ones(1, 1, *x.shape[2:])))
 
     model, batch = Constant().eval().requires_grad_(False), torch.randn(1, 3, 5, 5)
     with pytest.raises(UserError, match="No gradient gets from table to the input"):

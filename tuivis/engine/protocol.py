@@ -216,13 +216,14 @@ class Show(msgspec.Struct, frozen=True, tag=True):
 class Read(msgspec.Struct, frozen=True, tag=True):
     """Read one layer's raw activations for one picture, for files. Answered by `Activations`, or by `Failed`.
 
-    `backward` asks for a backward pass as well, in its raw values.
+    `backward` asks for a backward pass as well, in its raw values; `off` is what is switched off.
     """
 
     generation: int
     picture: int
     layer: str
     backward: Backpass | None = None
+    off: tuple[Off, ...] = ()
 
 
 class Rank(msgspec.Struct, frozen=True, tag=True):

@@ -158,6 +158,10 @@ class Viewer:
 
     def read(self, read: Read) -> Activations:
         """Return one layer's raw activations on one picture, and a backward pass if it is asked for."""
+        with switched_off(self.model.module, self.layers, read.off, self._means):
+            return self._read_raw(read)
+
+    def _read_raw(self, read: Read) -> Activations:
         batch = self._batch(self._load(read.picture))
         output, activation, milliseconds = self._timed_forward(batch, read.layer)
         answer = Activations(
