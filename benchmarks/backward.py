@@ -111,8 +111,10 @@ def live(viewer: Stills) -> dict[str, float]:
         handle.remove()
         return torch.autograd.grad((kept[0][0, UNIT] ** 2).sum() / 2, leaf)
 
-    tasks = {name: frame(name) for name in ("off", "gradient", "deconv", "guided")}
-    return medians({**tasks, "before": before, "bare_both": bare_both})
+    # Without backward passes in between, whose memory the next frame would have to give back.
+    off = medians({"off": frame("off"), "before": before}, 2 * ROUNDS)
+    tasks = {name: frame(name) for name in ("gradient", "deconv", "guided")}
+    return off | medians({**tasks, "bare_both": bare_both})
 
 
 def attributions(viewer: Stills) -> dict[str, float]:
