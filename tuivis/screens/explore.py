@@ -153,6 +153,6 @@ class ExploreScreen(Screen[None]):
         for pane in self.query(PicturePane):
             pane.cover(False)
 
-    def action_intend(self, what: str, *values: Any) -> None:
-        """Post the intent that a key stands for."""
-        self.post_message(Intent(_INTENTS[what](*(value for value in values if value is not None))))
+    def action_intend(self, what: str, value: Any = None, other: Any = None) -> None:
+        """Post the intent that a key stands for; Textual counts the parameters and drops what is too many."""
+        self.post_message(Intent(_INTENTS[what](*(each for each in (value, other) if each is not None))))
