@@ -44,10 +44,19 @@ def export_backward(state: State, answer: Activations, path: str) -> str:
         data = io.BytesIO()
         np.savez(data, allow_pickle=False, **raw_arrays(answer))
         write_whole(target.with_suffix(".npz"), data.getvalue())
-        write_whole(target, png.encode(Picture(pixels), 1))
+        write_whole(target, _exact(pixels))
     except UserError as error:
         return str(error)
     return f"wrote {printable(target)} and {printable(target.with_suffix('.npz').name)}"
+
+
+def _exact(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a PNG with every colour as it is; those for terminals have a palette."""
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    return data.getvalue()
 
 
 def raw_arrays(answer: Activations) -> dict[str, NDArray[Any]]:
