@@ -42,6 +42,7 @@ from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.overdraw import covers
 from tuivis.widgets.picture import PicturePane
+from tuivis.widgets.unit import UnitMap
 
 
 class TuivisApp(App[int]):
@@ -64,7 +65,7 @@ class TuivisApp(App[int]):
         Binding("slash", "search", "search layers and classes", id="program.search"),
         Binding("colon", "unit", "go to a unit by number", id="unit.number"),
         Binding("y", "copy", "copy the unit's address", id="unit.copy"),
-        Binding("number_sign", "target", "the class that Grad-CAM and orders are about", id="backward.class"),
+        Binding("number_sign", "target", "the class asked about", id="backward.class"),
         Binding("E", "export", "export what you see", id="program.export"),
         Binding("r", "restart", "start the engine again", id="program.restart"),
         Binding("question_mark", "help", "this help", id="program.help"),
@@ -232,7 +233,10 @@ class TuivisApp(App[int]):
         self.push_screen(Help(binding for _, binding in self._all_bindings()))
 
     def _all_bindings(self) -> list[tuple[DOMNode, Binding]]:
-        return bindings_of((self.explore.query_one(MosaicPane), self.explore, self), self.settings.keys)
+        return bindings_of(
+            (self.explore.query_one(MosaicPane), self.explore.query_one(UnitMap), self.explore, self),
+            self.settings.keys,
+        )
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield the palette's commands: those of Textual that make sense here, and every binding."""
@@ -291,7 +295,7 @@ def run(settings: Settings) -> int:
     themes = [*BUILTIN_THEMES, *(theme.name for theme in THEMES)]
     if settings.theme not in themes:
         raise UserError(f"no theme {printable(settings.theme)}{nearest(settings.theme, themes)}")
-    check_keys(settings.keys, (MosaicPane, LayerTree, ExploreScreen, TuivisApp))
+    check_keys(settings.keys, (MosaicPane, UnitMap, LayerTree, ExploreScreen, TuivisApp))
     terminal, typed = probe(sys.stdin.fileno(), sys.stdout.fileno(), os.environ)
     display = Display(terminal, choose(terminal, os.environ, settings.protocol))
     if terminal.true_colour:

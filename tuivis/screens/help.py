@@ -78,7 +78,8 @@ def _table(actions: dict[str, list[str]]) -> Table:
     table.add_column(width=20)
     table.add_column()
     for description, keys in actions.items():
-        table.add_row("  " + "  ".join(keys), description)
+        named = keys if len(keys) <= 4 else [keys[0], "…", keys[-1]]
+        table.add_row("  " + "  ".join(named), description)
     return table
 
 

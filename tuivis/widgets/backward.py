@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -18,6 +20,9 @@ from tuivis.render.picture import Picture
 from tuivis.state import State
 from tuivis.widgets.display import Display
 from tuivis.widgets.picture import PicturePane
+
+_GREY = 127.5
+"""Zero, in a raw picture."""
 
 
 class BackwardPicture(PicturePane):
@@ -79,7 +84,15 @@ def backward_picture(state: State, canvas: tuple[int, int], chrome: str) -> Pict
     palette = colormap.palette(state.view.colours, 256, 1.0, colormap.CHROMES[chrome])
     over = backward.backpass.view == "overlay"
     pixels = coloured(backward.pixels.numpy(), frame.pixels.numpy(), over, palette)
-    return Picture(fit(pixels, *canvas))
+    fitted = fit(pixels, *canvas)
+    shrunk = backward.pixels.numpy().ndim == 3 and len(fitted) < len(pixels)
+    return Picture(_stretched(fitted) if shrunk else fitted)
+
+
+def _stretched(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a raw picture in full contrast around its grey: averaging it down let its signs cancel."""
+    deviation = pixels.astype(np.float32) - _GREY
+    return np.asarray(np.rint(deviation * (_GREY / max(1.0, float(np.abs(deviation).max()))) + _GREY), np.uint8)
 
 
 def _title(state: State) -> str:
