@@ -21,11 +21,12 @@ from textual.theme import BUILTIN_THEMES
 from tuivis import config, hangup
 from tuivis.config import Settings
 from tuivis.engine.client import Engine
-from tuivis.engine.protocol import Load, Loaded, Open, Show
+from tuivis.engine.protocol import Activations, Load, Loaded, Open, Read, Show
 from tuivis.errors import UserError, nearest, printable
-from tuivis.export import export_name, export_picture
-from tuivis.intents import EngineLost, EngineStarted, Noted, Sent, UnitChosen
+from tuivis.export import export_backward, export_name, export_picture
+from tuivis.intents import ClassTargeted, EngineLost, EngineStarted, Noted, Sent, UnitChosen
 from tuivis.keys import bindings_of, check_keys
+from tuivis.rank import class_number
 from tuivis.render.picture import CellSize
 from tuivis.render.probe import probe
 from tuivis.render.protocols import choose
@@ -41,6 +42,7 @@ from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.overdraw import covers
 from tuivis.widgets.picture import PicturePane
+from tuivis.widgets.unit import UnitMap
 
 
 class TuivisApp(App[int]):
@@ -63,6 +65,7 @@ class TuivisApp(App[int]):
         Binding("slash", "search", "search layers and classes", id="program.search"),
         Binding("colon", "unit", "go to a unit by number", id="unit.number"),
         Binding("y", "copy", "copy the unit's address", id="unit.copy"),
+        Binding("number_sign", "target", "the class asked about", id="backward.class"),
         Binding("E", "export", "export what you see", id="program.export"),
         Binding("r", "restart", "start the engine again", id="program.restart"),
         Binding("question_mark", "help", "this help", id="program.help"),
@@ -79,6 +82,7 @@ class TuivisApp(App[int]):
         self._typed = typed
         self._engine: Engine | None = None
         self._shown: Show | None = None
+        self._target = ""
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = settings.theme
@@ -149,6 +153,8 @@ class TuivisApp(App[int]):
             self.apply(event)
             if isinstance(event, Loaded):
                 engine.send(Open(settings.input))
+            if isinstance(event, Activations):
+                self.apply(Noted(export_backward(self.state, event, self._target)))
         self._engine = None
         self.apply(EngineLost(await engine.ending(), str(log)))
 
@@ -179,6 +185,18 @@ class TuivisApp(App[int]):
 
         self.push_screen(Prompt("unit", placeholder="number"), go)
 
+    def action_target(self) -> None:
+        """Ask for the class that is asked about."""
+
+        def ask(text: str | None) -> None:
+            labels = self.state.loaded.labels if self.state.loaded else ()
+            try:
+                self.apply(ClassTargeted(class_number(text, labels) if text and text.strip() else None))
+            except UserError as error:
+                self.apply(Noted(str(error)))
+
+        self.push_screen(Prompt("class", placeholder="number or name; none: the predicted one"), ask)
+
     def action_copy(self) -> None:
         """Copy the unit's address with OSC 52."""
         address = f"{self.state.view.layer}/{self.state.view.unit}"
@@ -186,7 +204,11 @@ class TuivisApp(App[int]):
         self.apply(Noted(f"copied {address}"))
 
     def action_export(self) -> None:
-        """Ask for a file's name, and write the mosaic as it is on screen."""
+        """Ask for a file's name, and write the mosaic as it is on screen, or the backward pass with its raw arrays."""
+        show = self.state.request()
+        if show is not None and show.backward is not None:
+            self._export_backward(Read(0, show.picture, show.backward.layer, show.backward, show.off))
+            return
         picture = self.explore.query_one(MosaicPane).exported()
         if picture is None:
             self.apply(Noted("nothing to export yet"))
@@ -198,12 +220,23 @@ class TuivisApp(App[int]):
 
         self.push_screen(Prompt("export to", export_name(self.state)), write)
 
+    def _export_backward(self, read: Read) -> None:
+        def ask(path: str | None) -> None:
+            if path and self._engine is not None:
+                self._target = path
+                self._engine.send(read)
+
+        self.push_screen(Prompt("export to", export_name(self.state)), ask)
+
     def action_help(self) -> None:
         """Show the keys."""
         self.push_screen(Help(binding for _, binding in self._all_bindings()))
 
     def _all_bindings(self) -> list[tuple[DOMNode, Binding]]:
-        return bindings_of((self.explore.query_one(MosaicPane), self.explore, self), self.settings.keys)
+        return bindings_of(
+            (self.explore.query_one(MosaicPane), self.explore.query_one(UnitMap), self.explore, self),
+            self.settings.keys,
+        )
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield the palette's commands: those of Textual that make sense here, and every binding."""
@@ -262,7 +295,7 @@ def run(settings: Settings) -> int:
     themes = [*BUILTIN_THEMES, *(theme.name for theme in THEMES)]
     if settings.theme not in themes:
         raise UserError(f"no theme {printable(settings.theme)}{nearest(settings.theme, themes)}")
-    check_keys(settings.keys, (MosaicPane, LayerTree, ExploreScreen, TuivisApp))
+    check_keys(settings.keys, (MosaicPane, UnitMap, LayerTree, ExploreScreen, TuivisApp))
     terminal, typed = probe(sys.stdin.fileno(), sys.stdout.fileno(), os.environ)
     display = Display(terminal, choose(terminal, os.environ, settings.protocol))
     if terminal.true_colour:

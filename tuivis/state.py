@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from tuivis.engine.protocol import (
+    Backward,
     Failed,
     Frame,
     LayerInfo,
@@ -23,37 +24,49 @@ from tuivis.engine.protocol import (
     Opened,
     Order,
     Progress,
+    Relations,
     Show,
     Tiles,
     Unit,
 )
 from tuivis.errors import nearest, printable
 from tuivis.intents import (
+    BackwardCycled,
     CanvasResized,
     ClassChosen,
+    ClassTargeted,
     Cycled,
     Defaults,
     EndChosen,
     EngineLost,
     EngineStarted,
+    Frozen,
     LayerChosen,
     LayerStepped,
+    LookToggled,
     MosaicSent,
     Moved,
     Noted,
     PictureStepped,
+    PositionMoved,
+    PositionPicked,
+    Rested,
     Scrolled,
     Sent,
     Setting,
+    Switched,
+    SwitchedOn,
     Toggled,
     UnitChosen,
+    Visited,
 )
+from tuivis.lookback import Look, Selection, turned, visited
 from tuivis.render.colormap import GAMMAS, Name
 from tuivis.render.mosaic import Layout, fit
 
 BOOSTS = (0.0, 0.3, 0.5, 0.8, 1.0)
 NORMALISATIONS: tuple[Normalisation, ...] = ("layer", "unit", "diverging")
-ORDERS: tuple[Order, ...] = ("index", "strength")
+ORDERS: tuple[Order, ...] = ("index", "strength", "gradient", "ablation")
 COLOURS: tuple[Name, ...] = ("ember", "dusk", "gray")
 
 Phase = Literal["starting", "ready", "lost"]
@@ -92,6 +105,8 @@ class Since:
     frame: int = 0
     mosaic: int = 0
     unit: int = 0
+    backward: int = 0
+    relations: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,10 +130,15 @@ class State:
     frame: Frame | None = None
     mosaic: Mosaic | None = None
     unit: Unit | None = None
+    backward: Backward | None = None
+    relations: Relations | None = None
     sent: int = 0
     """Bytes of the last mosaic."""
     since: Since = field(default_factory=Since)
     view: View = field(default_factory=View)
+    look: Look = field(default_factory=Look)
+    rested: bool = False
+    """Whether the selection rests: relations are not asked for while it moves."""
 
     @property
     def layer(self) -> LayerInfo | None:
@@ -181,6 +201,11 @@ class State:
             order=view.order,
             normalisation=view.normalisation,
             boost=view.boost,
+            off=self.look.off,
+            backward=self.look.backpass(view.layer, view.unit, self.loaded.layers if self.loaded else ()),
+            gradients=self.look.gradients,
+            relations=self.look.relations and self.rested,
+            target=self.look.target,
         )
 
 
@@ -196,7 +221,7 @@ def _apply(event: object, state: State) -> State:
 
 def _look(state: State, **changes: Any) -> State:
     """Change the view, and scroll so that the selected unit stays on screen."""
-    state = replace(state, view=replace(state.view, **changes), note="")
+    state = replace(state, view=replace(state.view, **changes), note="", rested=False)
     layout = state.layout
     if layout is None or state.view.zoom:
         return state
@@ -287,13 +312,38 @@ def _(event: Cycled, state: State) -> State:
 
 @_apply.register
 def _(event: Toggled, state: State) -> State:
+    if event.setting == "zoom" and state.look.mode and state.view.zoom != state.look.fills:
+        # The grid, the unit, the backward picture, the grid.
+        return _look(replace(state, look=replace(state.look, fills=not state.look.fills)), zoom=False)
     return _look(state, **{event.setting: not getattr(state.view, event.setting)})
 
 
 @_apply.register
 def _(event: Defaults, state: State) -> State:
     kept = {name: getattr(state.view, name) for name in ("picture", "layer", "unit")}
-    return _look(replace(state, view=View()), **kept)
+    return _look(replace(state, view=View(), look=state.look.defaults()), **kept)
+
+
+@_apply.register(BackwardCycled | ClassTargeted | Frozen | LookToggled)
+@_apply.register(PositionMoved | PositionPicked | Switched | SwitchedOn)
+def _(event: object, state: State) -> State:
+    if state.layer is None:
+        return state
+    look = turned(event, state.look, Selection(state.layer, state.view.unit, state.unit))
+    return replace(state, look=look, backward=state.backward if look.mode else None, note="")
+
+
+@_apply.register
+def _(event: Visited, state: State) -> State:
+    place = visited(state.relations, event.number) if state.look.relations else None
+    if place is None:
+        return replace(state, note="nobody there: p finds the units that feed the selected one, and those it feeds")
+    return _apply(UnitChosen(place[1]), _apply(LayerChosen(place[0]), state))
+
+
+@_apply.register
+def _(event: Rested, state: State) -> State:
+    return replace(state, rested=True)
 
 
 @_apply.register
@@ -321,6 +371,8 @@ def _(event: Sent, state: State) -> State:
             frame=generation if before is None or before.source != show.source else since.frame,
             mosaic=generation if before is None or before.mosaic != show.mosaic else since.mosaic,
             unit=generation if before is None or before.detail != show.detail else since.unit,
+            backward=generation if before is None or before.pass_back != show.pass_back else since.backward,
+            relations=generation if before is None or before.kin != show.kin else since.relations,
         ),
     )
 
@@ -388,7 +440,7 @@ def _(event: Frame, state: State) -> State:
 
 @_apply.register
 def _(event: Mosaic, state: State) -> State:
-    return state if event.generation < state.since.mosaic else replace(state, mosaic=event)
+    return state if event.generation < state.since.mosaic else replace(state, mosaic=event, progress=None)
 
 
 @_apply.register
@@ -397,7 +449,20 @@ def _(event: Unit, state: State) -> State:
 
 
 @_apply.register
+def _(event: Backward, state: State) -> State:
+    return state if event.generation < state.since.backward or not state.look.mode else replace(state, backward=event)
+
+
+@_apply.register
+def _(event: Relations, state: State) -> State:
+    return state if event.generation < state.since.relations else replace(state, relations=event)
+
+
+@_apply.register
 def _(event: Failed, state: State) -> State:
+    if event.during == "Backward":
+        look = replace(state.look, mode=None, gradients=False, fills=False)
+        return replace(state, look=look, backward=None, note=event.message)
     if event.during in ("Load", "Open"):
         return replace(state, progress=None, banner=f"{event.message}. Press q to quit.")
     return replace(state, progress=None, note=event.message)

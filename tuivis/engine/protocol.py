@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a message changes: an engine and a UI of different versions refuse each other."""
 
 MAX_MESSAGE = 1 << 30
@@ -27,7 +27,10 @@ NOT_A_NUMBER = 255
 
 Kind = Literal["map", "vector", "tokens", "unusable"]
 Normalisation = Literal["layer", "unit", "diverging"]
-Order = Literal["index", "strength"]
+Order = Literal["index", "strength", "gradient", "ablation"]
+BackwardMode = Literal["gradient", "deconv", "guided", "input", "gradcam"]
+"""How to go back to the pixels; "input" is gradient x input."""
+BackwardView = Literal["raw", "gray", "norm", "blur", "overlay"]
 
 
 class Array(msgspec.Struct, frozen=True):
@@ -85,6 +88,39 @@ class Prediction(msgspec.Struct, frozen=True):
     probability: float
 
 
+class Box(msgspec.Struct, frozen=True):
+    """A rectangle of the network's input, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class Off(msgspec.Struct, frozen=True):
+    """A unit that is switched off, or with None a whole layer: zero, or its mean over the photographs."""
+
+    layer: str
+    unit: int | None
+    mean: bool = False
+
+
+class Backpass(msgspec.Struct, frozen=True):
+    """A backward pass: from where, how, and as what picture.
+
+    `start` is "map" (1/2 of the squared norm of the unit's own map), "strongest" (1 at the position of its maximum),
+    or a picked (row, column). Grad-CAM starts from a class instead, `target`, None for the predicted one, and its heat
+    is that of `layer`.
+    """
+
+    mode: BackwardMode
+    view: BackwardView
+    layer: str
+    unit: int
+    start: Literal["map", "strongest"] | tuple[int, int] = "map"
+    target: int | None = None
+
+
 # Commands: from the UI to the engine.
 
 
@@ -128,9 +164,11 @@ class Tiles(msgspec.Struct, frozen=True):
 class Show(msgspec.Struct, frozen=True, tag=True):
     """Everything that the screen shows. The engine does only the work that differs from the previous `Show`.
 
-    Answered by those of `Frame`, `Mosaic` and `Unit` that changed, each with this generation; a newer `Show` replaces
-    one that waits.
-    `boost` is the exponent b of the individual boost (0 off).
+    Answered by those of `Frame`, `Mosaic`, `Unit`, `Backward` and `Relations` that changed, each with this generation;
+    a newer `Show` replaces one that waits.
+    `boost` is the exponent b of the individual boost (0 off). `off` is what is switched off. `backward` asks for a
+    `Backward`; with `gradients` the mosaic shows that pass's gradients in place of activations. `relations` asks for a
+    `Relations`. `target` is the class that the orders "gradient" and "ablation" are about, None for the predicted one.
     """
 
     generation: int
@@ -141,29 +179,62 @@ class Show(msgspec.Struct, frozen=True, tag=True):
     order: Order = "index"
     normalisation: Normalisation = "layer"
     boost: float = 0.0
+    off: tuple[Off, ...] = ()
+    backward: Backpass | None = None
+    gradients: bool = False
+    relations: bool = False
+    target: int | None = None
 
     @property
     def source(self) -> tuple[object, ...]:
         """What a forward pass depends on."""
-        return self.picture, self.layer
+        return self.picture, self.layer, self.off
 
     @property
     def mosaic(self) -> tuple[object, ...]:
         """What a `Mosaic` depends on."""
-        return self.picture, self.layer, self.tiles, self.order, self.normalisation, self.boost
+        backward = self.backward and msgspec.structs.replace(self.backward, view="raw") if self.gradients else None
+        target = self.target if self.order in ("gradient", "ablation") else None
+        return *self.source, self.tiles, self.order, self.normalisation, self.boost, backward, target
 
     @property
     def detail(self) -> tuple[object, ...]:
         """What a `Unit` depends on."""
-        return self.picture, self.layer, self.unit
+        return *self.source, self.unit
+
+    @property
+    def pass_back(self) -> tuple[object, ...]:
+        """What a `Backward` depends on."""
+        return self.picture, self.off, self.backward
+
+    @property
+    def kin(self) -> tuple[object, ...]:
+        """What a `Relations` depends on."""
+        return *self.detail, self.relations
 
 
 class Read(msgspec.Struct, frozen=True, tag=True):
-    """Read one layer's raw activations for one picture, for files. Answered by `Activations`, or by `Failed`."""
+    """Read one layer's raw activations for one picture, for files. Answered by `Activations`, or by `Failed`.
+
+    `backward` asks for a backward pass as well, in its raw values; `off` is what is switched off.
+    """
 
     generation: int
     picture: int
     layer: str
+    backward: Backpass | None = None
+    off: tuple[Off, ...] = ()
+
+
+class Rank(msgspec.Struct, frozen=True, tag=True):
+    """Rank a layer's units for a class on one picture, None for the predicted one.
+
+    Answered by `Progress` ... and `Ranked`, or by `Failed`.
+    """
+
+    picture: int
+    layer: str
+    target: int | None = None
 
 
 class ListDevices(msgspec.Struct, frozen=True, tag=True):
@@ -210,7 +281,11 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
 
 
 class Frame(msgspec.Struct, frozen=True, tag=True):
-    """A picture went through the network. `pixels` is (H, W, 3) uint8: what the network saw."""
+    """A picture went through the network. `pixels` is (H, W, 3) uint8: what the network saw.
+
+    While something is switched off, `before` has the probabilities of the same classes with nothing off, and `top`
+    holds the classes that were ahead before, too.
+    """
 
     generation: int
     picture: int
@@ -218,6 +293,7 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
     top: tuple[Prediction, ...]
     forward_ms: float
     device: DeviceInfo
+    before: tuple[float, ...] = ()
 
 
 class Mosaic(msgspec.Struct, frozen=True, tag=True):
@@ -261,8 +337,77 @@ class Unit(msgspec.Struct, frozen=True, tag=True):
     label: str = ""
 
 
+class Backward(msgspec.Struct, frozen=True, tag=True):
+    """A backward pass as a picture of the input's size.
+
+    `pixels` is (H, W, 3) uint8 in colours, or (H, W) uint8 levels that are shown as a map ("norm", "blur") or laid
+    over the input ("overlay", Grad-CAM). Where there is nothing to see, `reason` says why and `pixels` is empty.
+    `target` is the class of Grad-CAM, with its name.
+    """
+
+    generation: int
+    picture: int
+    backpass: Backpass
+    pixels: Array
+    reason: str = ""
+    target: int | None = None
+    label: str = ""
+
+
+class Share(msgspec.Struct, frozen=True):
+    """What another unit, or a class, has to do with a unit: gradient x activation."""
+
+    unit: int
+    value: float
+    label: str = ""
+
+
+class Relations(msgspec.Struct, frozen=True, tag=True):
+    """What a unit has to do with the input, with other layers' units and with the classes.
+
+    `field` is the receptive field of the strongest position, `effective` the box of 95 % of its gradient; None where
+    the input has no influence. `feeding` are units of the layer `below`, `fed` those of the layer `above`, the most
+    influential first, either sign; `up` and `down` the classes that the unit pushes up and down most. `notes` says
+    what could not be found out.
+    """
+
+    generation: int
+    picture: int
+    layer: str
+    unit: int
+    field: Box | None
+    effective: Box | None
+    below: str
+    feeding: tuple[Share, ...]
+    above: str
+    fed: tuple[Share, ...]
+    up: tuple[Share, ...]
+    down: tuple[Share, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Ranked(msgspec.Struct, frozen=True, tag=True):
+    """A layer's units on one picture, each by three scores, (units,) float64.
+
+    `activation` is the maximum; `gradient` gradient x activation, summed over the map; `ablation` how much the
+    class's output falls when the unit is zero.
+    """
+
+    layer: str
+    picture: int
+    target: int
+    label: str
+    activation: Array
+    gradient: Array
+    ablation: Array
+
+
 class Activations(msgspec.Struct, frozen=True, tag=True):
-    """One layer's raw activations, (units, H, W) float32, and `input`, the (C, H, W) float32 array the network got."""
+    """One layer's raw activations, (units, H, W) float32, and `input`, the (C, H, W) float32 array the network got.
+
+    If a backward pass was asked for: its picture, `input_gradient` (C, H, W) float32 (with Grad-CAM the heat, (1, H,
+    W)), and the receptive field of the position that it started from, or of the strongest one.
+    """
 
     generation: int
     layer: LayerInfo
@@ -271,6 +416,9 @@ class Activations(msgspec.Struct, frozen=True, tag=True):
     activations: Array
     top: tuple[Prediction, ...]
     forward_ms: float
+    backward: Backward | None = None
+    input_gradient: Array | None = None
+    field: Box | None = None
 
 
 class Devices(msgspec.Struct, frozen=True, tag=True):
@@ -283,7 +431,8 @@ class Devices(msgspec.Struct, frozen=True, tag=True):
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """A command failed: one clear line.
 
-    `during` is the command's name, `generation` that of the `Show` or `Read`, else 0.
+    `during` is the command's name, `generation` that of the `Show` or `Read`, else 0. A backward pass that failed is
+    "Backward": the rest of the `Show` is answered all the same.
     """
 
     message: str
@@ -291,8 +440,22 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     generation: int = 0
 
 
-Command = Hello | Load | Open | Show | Read | ListDevices
-Event = Welcome | Progress | Loaded | Opened | Frame | Mosaic | Unit | Activations | Devices | Failed
+Command = Hello | Load | Open | Show | Read | Rank | ListDevices
+Event = (
+    Welcome
+    | Progress
+    | Loaded
+    | Opened
+    | Frame
+    | Mosaic
+    | Unit
+    | Backward
+    | Relations
+    | Ranked
+    | Activations
+    | Devices
+    | Failed
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _commands = msgspec.msgpack.Decoder(Command)

@@ -19,7 +19,7 @@ import msgspec
 
 from tuivis import __version__
 from tuivis.engine import protocol
-from tuivis.engine.protocol import Command, Event, Hello, ListDevices, Load, Open, Read, Show
+from tuivis.engine.protocol import Command, Event, Hello, ListDevices, Load, Open, Rank, Read, Show
 from tuivis.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ class Mailbox:
             self._arrived.wait_for(lambda: self._commands)
             return self._commands.popleft()
 
+    def waiting(self) -> bool:
+        """Say whether there is a command."""
+        return bool(self._commands)
+
 
 def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
     """Put every command of `stream` into `mailbox`; end the process at the end of the stream."""
@@ -73,6 +77,7 @@ class Server:
         self._stream = stream
         # Imported at the first `Load`: the handshake must not wait for torch.
         self._viewer: Viewer | None = None
+        self._mailbox = Mailbox()
 
     def send(self, event: Event) -> None:
         """Write one event."""
@@ -81,6 +86,7 @@ class Server:
 
     def run(self, mailbox: Mailbox) -> None:
         """Carry out commands until the process ends."""
+        self._mailbox = mailbox
         while True:
             command, skipped = mailbox.take()
             try:
@@ -105,6 +111,8 @@ class Server:
                 yield from self._loaded_viewer().show(command, skipped)
             case Read():
                 yield self._loaded_viewer().read(command)
+            case Rank():
+                yield from self._loaded_viewer().rank(command)
             case ListDevices():
                 yield _devices()
 
@@ -129,7 +137,7 @@ class Server:
         self.send(protocol.Progress(f"loading {load.model}"))
         model = models.load(load.model, load.weights, load.device, load.seed, self._report)
         self.send(protocol.Progress("finding the layers"))
-        viewer = Viewer(model)
+        viewer = Viewer(model, self._mailbox.waiting)
         self._viewer = viewer
         return viewer.loaded()
 

@@ -56,6 +56,8 @@ class StatusLine(Widget):
             facts.append("random weights")
         if state.mosaic is not None and state.mosaic.nans + state.mosaic.infinities:
             facts.append(f"{state.mosaic.nans} NaN, {state.mosaic.infinities} infinite")
+        if looking := state.look.describe(state.view.layer, state.view.unit):
+            facts.append(looking)
         facts.append(device_text(state.frame.device if state.frame else state.loaded.device))
         if state.frame is not None:
             facts.append(f"{state.frame.forward_ms:.0f} ms")
