@@ -35,7 +35,7 @@ class RelationsText(Widget):
         """Return the lines."""
         found = _current(self.state)
         if found is None:
-            return Text("…")
+            return Text("tracing what drives it …", "dim")
         text = Text()
         for line in _lines(found, self.content_size.width):
             text.append_text(line).append("\n")
