@@ -22,10 +22,12 @@ from torch import Tensor
 from benchmarks.report import report
 from tuivis.engine import devices, models, taps, units
 from tuivis.engine.backward import Recording
-from tuivis.engine.protocol import Array, Backpass, Frame, Show, Tiles
+from tuivis.engine.commands import Show
+from tuivis.engine.events import Frame
 from tuivis.engine.ranking import Ablation
 from tuivis.engine.sources import open_pictures
 from tuivis.engine.tiles import Maps
+from tuivis.engine.values import Array, Backpass, Tiles
 from tuivis.engine.viewer import Viewer
 
 LAYER, UNIT = "layer3", 57

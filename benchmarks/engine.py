@@ -13,7 +13,9 @@ from unittest import mock
 import torch
 
 from tuivis.engine import server
-from tuivis.engine.protocol import Command, Event, ListDevices, Progress, Show
+from tuivis.engine.commands import ListDevices, Show
+from tuivis.engine.events import Progress
+from tuivis.engine.protocol import Command, Event
 
 
 class TimingServer(server.Server):

@@ -21,12 +21,14 @@ from textual.theme import BUILTIN_THEMES
 from tuivis import config, hangup
 from tuivis.config import Settings
 from tuivis.engine.client import Engine
-from tuivis.engine.protocol import Activations, Load, Loaded, Open, Read, Show
+from tuivis.engine.commands import Load, Open, Read, Show
+from tuivis.engine.events import Activations, Loaded
 from tuivis.errors import UserError, nearest, printable
 from tuivis.export import export_backward, export_name, export_picture
 from tuivis.intents import ClassTargeted, EngineLost, EngineStarted, Noted, Sent, UnitChosen
 from tuivis.keys import bindings_of, check_keys
 from tuivis.rank import class_number
+from tuivis.reduce import reduce
 from tuivis.render.picture import CellSize
 from tuivis.render.probe import probe
 from tuivis.render.protocols import choose
@@ -34,7 +36,7 @@ from tuivis.screens.explore import ExploreScreen
 from tuivis.screens.help import Help, key_name
 from tuivis.screens.prompt import Prompt
 from tuivis.screens.search import Palette, Search
-from tuivis.state import State, View, reduce
+from tuivis.state import State, View
 from tuivis.themes import THEMES, chrome_of
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent

@@ -16,7 +16,7 @@ from tuivis.errors import UserError, nearest, printable
 from tuivis.files import check_target
 
 if TYPE_CHECKING:
-    from tuivis.engine.protocol import Backpass
+    from tuivis.engine.values import Backpass
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -298,7 +298,7 @@ def _backpass(mode: BackwardMode | None, view: BackwardView, at: str | None, uni
         if at is not None:
             raise UserError("--at needs a backward pass: give --backward, too")
         return None
-    from tuivis.engine.protocol import Backpass
+    from tuivis.engine.values import Backpass
 
     if unit is None:
         raise UserError(f"--backward {mode} needs a unit: give --unit N")

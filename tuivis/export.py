@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tuivis.engine.protocol import Activations
+from tuivis.engine.events import Activations
 from tuivis.errors import UserError, printable
 from tuivis.files import check_target, harmless_name, write_whole
 from tuivis.render import colormap, png

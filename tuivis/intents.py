@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tuivis.engine.protocol import Show
+from tuivis.engine.commands import Show
 
 Setting = Literal["gamma", "boost", "normalisation", "order", "colours"]
 

@@ -7,15 +7,8 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any, Literal
 
-from tuivis.engine.protocol import (
-    Backpass,
-    BackwardMode,
-    BackwardView,
-    LayerInfo,
-    Off,
-    Relations,
-    Unit,
-)
+from tuivis.engine.events import Relations, Unit
+from tuivis.engine.values import Backpass, BackwardMode, BackwardView, LayerInfo, Off
 from tuivis.errors import printable
 from tuivis.intents import (
     BackwardCycled,

@@ -13,13 +13,15 @@ from rich.text import Text
 
 from tuivis.config import Settings
 from tuivis.conversation import Conversation, converse
-from tuivis.engine.protocol import Load, Loaded, Open, Opened, Rank, Ranked
+from tuivis.engine.commands import Load, Open, Rank
+from tuivis.engine.events import Loaded, Opened, Ranked
 from tuivis.errors import UserError, nearest, printable
-from tuivis.state import State, reduce
+from tuivis.reduce import reduce
+from tuivis.state import State
 
 
 class RankedUnit(msgspec.Struct, frozen=True):
-    """One unit: its scores, as in `tuivis.engine.protocol.Ranked`, and its place by each, from 1."""
+    """One unit: its scores, as in `tuivis.engine.events.Ranked`, and its place by each, from 1."""
 
     unit: int
     activation: float

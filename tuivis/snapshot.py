@@ -15,23 +15,14 @@ from numpy.typing import NDArray
 
 from tuivis.config import Settings
 from tuivis.conversation import Conversation, converse
-from tuivis.engine.protocol import (
-    Activations,
-    Backpass,
-    Backward,
-    Kind,
-    LayerInfo,
-    Load,
-    Loaded,
-    Open,
-    Opened,
-    Prediction,
-    Read,
-)
+from tuivis.engine.commands import Load, Open, Read
+from tuivis.engine.events import Activations, Backward, Loaded, Opened
+from tuivis.engine.values import Backpass, Kind, LayerInfo, Prediction
 from tuivis.errors import UserError, printable
 from tuivis.export import raw_arrays
 from tuivis.files import harmless_name, write_whole
-from tuivis.state import State, reduce
+from tuivis.reduce import reduce
+from tuivis.state import State
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,7 +32,7 @@ STRONGEST = 5
 
 
 class UnitReport(msgspec.Struct, frozen=True):
-    """One unit in numbers, as in `tuivis.engine.protocol.Unit`; null is what it has no value for."""
+    """One unit in numbers, as in `tuivis.engine.events.Unit`; null is what it has no value for."""
 
     unit: int
     maximum: float | None

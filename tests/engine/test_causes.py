@@ -14,9 +14,9 @@ from tests.engine.networks import network
 from tuivis.engine import fields, relations
 from tuivis.engine.backward import Recording
 from tuivis.engine.classes import class_gradient
-from tuivis.engine.protocol import Box, Off
 from tuivis.engine.switches import mean_output, switched_off
 from tuivis.engine.taps import Layers, discover, forward
+from tuivis.engine.values import Box, Off
 from tuivis.errors import UserError
 
 # (kernel, stride, padding, dilation) of a convolution, or of max-pooling.

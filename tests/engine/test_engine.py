@@ -16,28 +16,13 @@ import numpy as np
 import pytest
 import torch
 
-from tuivis.engine import protocol
+from tuivis.engine import protocol, values
 from tuivis.engine.client import Engine
-from tuivis.engine.protocol import (
-    Activations,
-    Devices,
-    Event,
-    Failed,
-    Frame,
-    Hello,
-    ListDevices,
-    Load,
-    Loaded,
-    Mosaic,
-    Open,
-    Opened,
-    Progress,
-    Read,
-    Show,
-    Tiles,
-    Unit,
-)
+from tuivis.engine.commands import Hello, ListDevices, Load, Open, Read, Show
+from tuivis.engine.events import Activations, Devices, Failed, Frame, Loaded, Mosaic, Opened, Progress, Unit
+from tuivis.engine.protocol import Event
 from tuivis.engine.server import Mailbox, Server
+from tuivis.engine.values import Tiles
 from tuivis.errors import UserError
 
 SHOW = Show(1, 0, "features.2", 1, Tiles(0, 4, 6, 6))
@@ -279,7 +264,7 @@ assert not {"torch", "torchvision", "cv2"} & set(sys.modules)
 
 def test_messages_survive_the_wire() -> None:
     array = np.arange(12, dtype=np.float32).reshape(3, 4)
-    event = Frame(5, 1, protocol.Array.of(array), (), 1.5, protocol.DeviceInfo("cpu", "CPU", 1, 2))
+    event = Frame(5, 1, values.Array.of(array), (), 1.5, values.DeviceInfo("cpu", "CPU", 1, 2))
     data = protocol.encode(event)
     assert int.from_bytes(data[:4], "little") == len(data) - 4
     decoded = protocol.decode_event(data[4:])

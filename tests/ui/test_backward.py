@@ -12,7 +12,7 @@ from PIL import Image
 from tests.ui.explorer import Explorer, explorer
 from tuivis.config import Settings
 from tuivis.engine import models
-from tuivis.engine.protocol import Backward
+from tuivis.engine.events import Backward
 from tuivis.engine.sources import open_pictures
 from tuivis.render import colormap
 from tuivis.widgets.backward import BackwardPane, BackwardPicture

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.ui.explorer import Explorer, explorer, gone
 from tuivis.config import Settings
 from tuivis.engine import models
-from tuivis.engine.protocol import Mosaic
+from tuivis.engine.events import Mosaic
 from tuivis.engine.sources import open_pictures
 from tuivis.render import colormap
 from tuivis.render.mosaic import compose, mark

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuivis.engine.backward import Position, Recording
-from tuivis.engine.protocol import Box
+from tuivis.engine.values import Box
 
 EFFECTIVE = 0.95
 """The share of the gradient that the effective field holds."""

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tuivis.engine.protocol import Kind
+from tuivis.engine.values import Kind
 
 Path = tuple[str, ...]
 

@@ -13,10 +13,12 @@ from torch import Tensor
 from tuivis.engine import fields, relations, views
 from tuivis.engine.backward import Position, Recording
 from tuivis.engine.classes import ClassGradient, class_gradient
+from tuivis.engine.commands import Show
+from tuivis.engine.events import Backward, Relations
 from tuivis.engine.models import Model
-from tuivis.engine.protocol import Array, Backpass, Backward, Box, Relations, Share, Show
 from tuivis.engine.rules import Rule
 from tuivis.engine.taps import Layers
+from tuivis.engine.values import Array, Backpass, Box, Share
 from tuivis.errors import UserError, printable
 
 RULES: dict[str, Rule] = {"gradient": "gradient", "input": "gradient", "deconv": "deconv", "guided": "guided"}

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuivis.engine.classes import class_gradient
-from tuivis.engine.protocol import Order
 from tuivis.engine.ranking import Ablation
 from tuivis.engine.taps import Layers
+from tuivis.engine.values import Order
 
 
 class Ranking:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from tuivis import __version__
-from tuivis.engine import protocol
-from tuivis.engine.protocol import Command, Event, Hello, ListDevices, Load, Open, Rank, Read, Show
+from tuivis.engine import events, protocol
+from tuivis.engine.commands import Hello, ListDevices, Load, Open, Rank, Read, Show
+from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -118,38 +119,38 @@ class Server:
 
     def _fail(self, command: Command, message: str) -> None:
         during = type(command).__name__
-        self.send(protocol.Failed(message, during, getattr(command, "generation", 0)))
+        self.send(events.Failed(message, during, getattr(command, "generation", 0)))
 
-    def _welcome(self, hello: Hello) -> protocol.Welcome:
+    def _welcome(self, hello: Hello) -> events.Welcome:
         if hello.version != protocol.VERSION:
             raise UserError(
                 f"the engine (tuivis {__version__}) speaks protocol {protocol.VERSION}, the UI"
                 f" ({printable(hello.program)}) {hello.version}: install the same version of tuivis on both machines"
             )
-        return protocol.Welcome(protocol.VERSION, f"tuivis {__version__}", os.getpid())
+        return events.Welcome(protocol.VERSION, f"tuivis {__version__}", os.getpid())
 
-    def _load(self, load: Load) -> protocol.Loaded:
-        self.send(protocol.Progress("importing torch"))
+    def _load(self, load: Load) -> events.Loaded:
+        self.send(events.Progress("importing torch"))
         from tuivis.engine import models
         from tuivis.engine.viewer import Viewer
 
         self._viewer = None
-        self.send(protocol.Progress(f"loading {load.model}"))
+        self.send(events.Progress(f"loading {load.model}"))
         model = models.load(load.model, load.weights, load.device, load.seed, self._report)
-        self.send(protocol.Progress("finding the layers"))
+        self.send(events.Progress("finding the layers"))
         viewer = Viewer(model, self._mailbox.waiting)
         self._viewer = viewer
         return viewer.loaded()
 
     def _report(self, text: str, fraction: float | None) -> None:
-        self.send(protocol.Progress(text, fraction))
+        self.send(events.Progress(text, fraction))
 
-    def _open(self, sources: tuple[str, ...]) -> protocol.Opened:
+    def _open(self, sources: tuple[str, ...]) -> events.Opened:
         from tuivis.engine.sources import open_pictures
 
         pictures = open_pictures(sources)
         self._loaded_viewer().open(pictures)
-        return protocol.Opened(tuple(pictures.names), tuple(pictures.notes))
+        return events.Opened(tuple(pictures.names), tuple(pictures.notes))
 
     def _loaded_viewer(self) -> Viewer:
         if self._viewer is None:
@@ -157,13 +158,13 @@ class Server:
         return self._viewer
 
 
-def _devices() -> protocol.Devices:
+def _devices() -> events.Devices:
     from importlib.metadata import version
 
     from tuivis.engine import devices
 
     names = ("torch", "torchvision", "opencv-python-headless", "textual", "textual-image", "numpy")
-    return protocol.Devices(devices.all_devices(), {name: version(name) for name in names})
+    return events.Devices(devices.all_devices(), {name: version(name) for name in names})
 
 
 def _explain(error: Exception) -> str:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tuivis.engine.layout import replaced, tensors
-from tuivis.engine.protocol import Off
 from tuivis.engine.taps import Layers, Tap, at, blame, not_computed
+from tuivis.engine.values import Off
 from tuivis.errors import UserError, printable
 
 Means = Mapping[str, Tensor]

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from tuivis.engine.layout import Arrangement, Evidence, Path, tensors
-from tuivis.engine.protocol import LayerInfo
+from tuivis.engine.values import LayerInfo
 from tuivis.errors import UserError, printable
 
 _SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from tuivis.engine.protocol import INFINITE, LEVELS, NOT_A_NUMBER, Normalisation, Order, Tiles
+from tuivis.engine.values import INFINITE, LEVELS, NOT_A_NUMBER, Normalisation, Order, Tiles
 
 _SMALLEST_SPAN = LEVELS * float(np.finfo(np.float32).tiny)
 _SMALLEST_BOOSTED = 1e-6

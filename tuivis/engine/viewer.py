@@ -11,29 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from tuivis.engine import devices, taps, units
+from tuivis.engine.commands import Rank, Read, Show
+from tuivis.engine.events import Activations, Failed, Frame, Loaded, Mosaic, Progress, Ranked, Unit
 from tuivis.engine.lookback import Found, Lookback
 from tuivis.engine.models import Model
 from tuivis.engine.orders import Orders
-from tuivis.engine.protocol import (
-    Activations,
-    Array,
-    Event,
-    Failed,
-    Frame,
-    Loaded,
-    Mosaic,
-    Prediction,
-    Progress,
-    Rank,
-    Ranked,
-    Read,
-    Show,
-    Tiles,
-    Unit,
-)
+from tuivis.engine.protocol import Event
 from tuivis.engine.sources import Pictures
 from tuivis.engine.switches import mean_output, switched_off
 from tuivis.engine.tiles import Maps
+from tuivis.engine.values import Array, Prediction, Tiles
 from tuivis.errors import UserError, printable
 
 TOP = 5

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tuivis.engine.protocol import LEVELS, BackwardView
+from tuivis.engine.values import LEVELS, BackwardView
 
 BLUR = 4.0
 """Pixels: the standard deviation of the Gaussian of the blurred norm."""

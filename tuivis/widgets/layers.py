@@ -12,7 +12,7 @@ from textual.reactive import var
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
-from tuivis.engine.protocol import LayerInfo
+from tuivis.engine.values import LayerInfo
 from tuivis.errors import printable
 from tuivis.intents import LayerChosen
 from tuivis.state import State

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.reactive import var
 from textual.timer import Timer
 
-from tuivis.engine.protocol import Mosaic
+from tuivis.engine.events import Mosaic
 from tuivis.errors import printable
 from tuivis.intents import CanvasResized, EndChosen, MosaicSent, Moved, Scrolled, UnitChosen
 from tuivis.render import colormap

@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.reactive import var
 from textual.widgets import Static
 
-from tuivis.engine.protocol import Off
+from tuivis.engine.values import Off
 from tuivis.errors import printable
 from tuivis.state import State
 

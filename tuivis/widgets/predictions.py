@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.reactive import var
 from textual.widget import Widget
 
-from tuivis.engine.protocol import Frame
+from tuivis.engine.events import Frame
 from tuivis.errors import printable
 from tuivis.state import State
 

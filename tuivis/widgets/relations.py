@@ -9,7 +9,8 @@ from textual import events
 from textual.reactive import var
 from textual.widget import Widget
 
-from tuivis.engine.protocol import Relations, Share
+from tuivis.engine.events import Relations
+from tuivis.engine.values import Share
 from tuivis.errors import printable
 from tuivis.render.overlay import fit
 from tuivis.render.picture import Picture

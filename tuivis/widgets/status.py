@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.reactive import var
 from textual.widget import Widget
 
-from tuivis.engine.protocol import DeviceInfo
+from tuivis.engine.values import DeviceInfo
 from tuivis.errors import printable
 from tuivis.state import State
 from tuivis.widgets.display import Display

@@ -17,7 +17,7 @@ from textual.reactive import var
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tuivis.engine.protocol import Box
+from tuivis.engine.values import Box
 from tuivis.errors import printable
 from tuivis.intents import PositionMoved, PositionPicked
 from tuivis.render import colormap
