@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable
 from functools import partial
 from typing import ClassVar
@@ -16,22 +14,19 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
-from textual.theme import BUILTIN_THEMES
 
 from tuivis import config, hangup
 from tuivis.config import Settings
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import Load, Open, Read, Show
 from tuivis.engine.events import Activations, Loaded
-from tuivis.errors import UserError, nearest, printable
+from tuivis.errors import UserError
 from tuivis.export import export_backward, export_name, export_picture
 from tuivis.intents import ClassTargeted, EngineLost, EngineStarted, Noted, Sent, UnitChosen
-from tuivis.keys import bindings_of, check_keys
+from tuivis.keys import bindings_of
 from tuivis.rank import class_number
 from tuivis.reduce import reduce
 from tuivis.render.picture import CellSize
-from tuivis.render.probe import probe
-from tuivis.render.protocols import choose
 from tuivis.screens.explore import ExploreScreen
 from tuivis.screens.help import Help, key_name
 from tuivis.screens.prompt import Prompt
@@ -40,7 +35,6 @@ from tuivis.state import State, View
 from tuivis.themes import THEMES, chrome_of
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
-from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.overdraw import covers
 from tuivis.widgets.picture import PicturePane
@@ -64,11 +58,12 @@ class TuivisApp(App[int]):
     # Textual loads the style of a screen that is pushed, not that of the default screen.
     CSS_PATH = "screens/explore.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "search layers and classes", id="program.search"),
-        Binding("colon", "unit", "go to a unit by number", id="unit.number"),
+        # What opens a line to type in is done at once: keys that come with it, over a slow link, are for that line.
+        Binding("slash", "search", "search layers and classes", id="program.search", priority=True),
+        Binding("colon", "unit", "go to a unit by number", id="unit.number", priority=True),
         Binding("y", "copy", "copy the unit's address", id="unit.copy"),
-        Binding("number_sign", "target", "the class asked about", id="backward.class"),
-        Binding("E", "export", "export what you see", id="program.export"),
+        Binding("number_sign", "target", "the class asked about", id="backward.class", priority=True),
+        Binding("E", "export", "export what you see", id="program.export", priority=True),
         Binding("r", "restart", "start the engine again", id="program.restart"),
         Binding("question_mark", "help", "this help", id="program.help"),
         Binding("ctrl+p", "command_palette", "command palette", id="program.palette"),
@@ -284,25 +279,3 @@ class TuivisApp(App[int]):
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.close()
-
-
-def run(settings: Settings) -> int:
-    """Probe the terminal, run the explorer in it, and return the exit code.
-
-    Raises
-    ------
-    UserError
-        If the settings name a theme, a binding or a protocol that does not exist.
-    """
-    themes = [*BUILTIN_THEMES, *(theme.name for theme in THEMES)]
-    if settings.theme not in themes:
-        raise UserError(f"no theme {printable(settings.theme)}{nearest(settings.theme, themes)}")
-    check_keys(settings.keys, (MosaicPane, UnitMap, LayerTree, ExploreScreen, TuivisApp))
-    terminal, typed = probe(sys.stdin.fileno(), sys.stdout.fileno(), os.environ)
-    display = Display(terminal, choose(terminal, os.environ, settings.protocol))
-    if terminal.true_colour:
-        # Over SSH the variable is lost, and Textual would reduce the placeholders' colour, which is the picture's id.
-        os.environ["COLORTERM"] = "truecolor"
-    app = TuivisApp(settings, display, typed)
-    app.run()
-    return app.return_code or 0

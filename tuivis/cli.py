@@ -116,10 +116,10 @@ def explore(**given: Any) -> int:
     """Browse the layers and units of MODEL."""
     settings = _settings(**given)
     if sys.stdin.isatty() and sys.stdout.isatty():
-        from tuivis import app
+        from tuivis import explore
 
         _check_theme(settings.theme)
-        return app.run(settings)
+        return explore.run(settings)
     from tuivis import snapshot
 
     taken = snapshot.take(settings, given["unit"])
