@@ -174,7 +174,7 @@ async def test_z_lets_the_backward_picture_fill_the_pane() -> None:
 async def test_the_panel_names_field_relatives_and_classes_and_keys_visit_them() -> None:
     reference = Reference()
     async with explorer(Settings(layer=LAYER, unit=57)) as running:
-        await running.pilot.press("p")
+        await running.pilot.press("W")
         await running.until(lambda: running.state.relations is not None)
         found = running.state.relations
         assert found is not None and found.field is not None and found.effective is not None
@@ -236,7 +236,7 @@ async def test_switching_off_shows_predictions_before_and_after_and_r_puts_all_b
         await running.press("ctrl+x")
         await running.until(lambda: running.state.unit is not None and running.state.unit.maximum == 0)
         assert [each.unit for each in running.state.look.off] == [102, None]
-        await running.press("R")
+        await running.press("ctrl+r")
         await running.until(lambda: bool(running.state.frame and not running.state.frame.before))
         assert running.state.frame is not None and running.state.frame.top == before.top
         assert not off.display

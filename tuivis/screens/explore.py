@@ -87,12 +87,12 @@ class ExploreScreen(Screen[None]):
         Binding("S", "intend('backward', 'start')", "start: map or strongest", id="backward.start"),
         Binding("d", "intend('freeze', None)", "freeze the backward unit", id="backward.freeze"),
         Binding("a", "intend('look', 'gradients')", "gradients in the mosaic", id="backward.gradients"),
-        Binding("p", "intend('look', 'relations')", "field, relatives, classes", id="unit.relations"),
+        Binding("W", "intend('look', 'relations')", "why: field, relatives, classes", id="unit.relations"),
         *(Binding(str(n), f"intend('visit', {n})", "visit a relative", id=f"unit.visit{n}") for n in range(1, 9)),
         Binding("x", "intend('off', False, False)", "switch the unit off, or on again", id="off.unit"),
         Binding("X", "intend('off', False, True)", "set the unit to its mean", id="off.mean"),
         Binding("ctrl+x", "intend('off', True, False)", "switch the layer off", id="off.layer"),
-        Binding("R", "intend('on', None)", "put all back", id="off.none"),
+        Binding("ctrl+r", "intend('on', None)", "put all back", id="off.none"),
         Binding("escape", "intend('defaults', None)", "back to defaults", id="view.defaults"),
     ]
 

@@ -21,7 +21,7 @@ class OffList(Static):
         if old.look.off != new.look.off:
             self.set_class(bool(new.look.off), "-shown")
             self.border_title = f"off: {len(new.look.off)}"
-            self.border_subtitle = "R puts all back"
+            self.border_subtitle = "ctrl+r puts all back"
             self.update(Text("\n").join(map(_line, reversed(new.look.off))))
 
 
