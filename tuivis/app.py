@@ -40,6 +40,9 @@ from tuivis.widgets.overdraw import covers
 from tuivis.widgets.picture import PicturePane
 from tuivis.widgets.unit import UnitMap
 
+LONGEST_NUMBER = 12
+"""Characters of a unit's number that is typed in."""
+
 
 class TuivisApp(App[int]):
     """Owns the state and the engine; everything else draws or asks.
@@ -74,7 +77,8 @@ class TuivisApp(App[int]):
     def __init__(self, settings: Settings, display: Display, typed: str = "") -> None:
         super().__init__()
         self.settings = settings
-        self.state = State(view=View(unit=settings.unit, colours=settings.colours), wanted=settings.layer)
+        view = View(unit=settings.unit, wish=settings.unit, colours=settings.colours)
+        self.state = State(view=view, wanted=settings.layer)
         self._pictures = display
         self._typed = typed
         self._engine: Engine | None = None
@@ -143,23 +147,29 @@ class TuivisApp(App[int]):
         except UserError as error:
             self.apply(EngineLost(f"did not start: {error}", str(log)))
             return
-        settings = self.settings
         self._shown = None
-        engine.send(Load(settings.model, settings.weights, settings.device))
+        self._load(engine)
         async for event in engine.events():
             self.apply(event)
             if isinstance(event, Loaded):
-                engine.send(Open(settings.input))
+                engine.send(Open(self.settings.input))
             if isinstance(event, Activations):
                 self.apply(Noted(export_backward(self.state, event, self._target)))
         self._engine = None
         self.apply(EngineLost(await engine.ending(), str(log)))
 
+    def _load(self, engine: Engine) -> None:
+        engine.send(Load(self.settings.model, self.settings.weights, self.settings.device))
+
     def action_restart(self) -> None:
-        """Start the engine again after it was lost."""
-        if self.state.phase == "lost":
+        """Start the engine again after it was lost, or let it load again what it could not."""
+        phase = self.state.phase
+        if phase in ("lost", "refused"):
             self.apply(EngineStarted())
+        if phase == "lost":
             self.run_engine()
+        elif phase == "refused" and self._engine is not None:
+            self._load(self._engine)
 
     # What keys do that is not a matter of state
 
@@ -177,7 +187,7 @@ class TuivisApp(App[int]):
         def go(text: str | None) -> None:
             if text is None or not text.strip():
                 return
-            is_number = text.strip().isdecimal()
+            is_number = text.strip().isdecimal() and len(text) < LONGEST_NUMBER
             self.apply(UnitChosen(int(text)) if is_number else Noted(f"not a number: {text!r}"))
 
         self.push_screen(Prompt("unit", placeholder="number"), go)

@@ -10,6 +10,13 @@ class UserError(Exception):
     """One clear line for the user: what, which value, what to do instead."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether memory ran out, the processor's or a GPU's. torch has no class for the former."""
+    text = str(error)
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "can't allocate memory" in text or "not enough memory" in text
+
+
 def printable(value: object) -> str:
     r"""Return `value` as text that is safe on a terminal and fits on one line.
 

@@ -56,7 +56,15 @@ def _apply(event: object, state: State) -> State:
 
 def _look(state: State, **changes: Any) -> State:
     """Change the view, and scroll so that the selected unit stays on screen."""
-    state = replace(state, view=replace(state.view, **changes), note="", rested=False)
+    return _scroll(replace(state, view=replace(state.view, **changes), note="", rested=False))
+
+
+def _choose(state: State, unit: int) -> State:
+    return _look(state, unit=unit, wish=unit)
+
+
+def _scroll(state: State) -> State:
+    """Scroll no further than it takes to see the selected unit."""
     layout = state.layout
     if layout is None or state.view.zoom:
         return state
@@ -74,7 +82,7 @@ def _(event: Moved, state: State) -> State:
     row, column = divmod(state.slot(state.view.unit), layout.columns)
     row = min(max(row + event.rows, 0), (layer.units - 1 - column) // layout.columns)
     slot = row * layout.columns + column + event.columns
-    return _look(state, unit=state.unit_at(min(max(slot, 0), layer.units - 1)))
+    return _choose(state, state.unit_at(min(max(slot, 0), layer.units - 1)))
 
 
 @_apply.register
@@ -85,13 +93,13 @@ def _(event: UnitChosen, state: State) -> State:
     if not 0 <= event.unit < layer.units:
         name = printable(layer.name)
         return replace(state, note=f"{name} has no unit {event.unit}: its units are 0 to {layer.units - 1}")
-    return _look(state, unit=event.unit)
+    return _choose(state, event.unit)
 
 
 @_apply.register
 def _(event: EndChosen, state: State) -> State:
     layer = state.layer
-    return state if layer is None else _look(state, unit=state.unit_at(layer.units - 1 if event.last else 0))
+    return state if layer is None else _choose(state, state.unit_at(layer.units - 1 if event.last else 0))
 
 
 @_apply.register
@@ -103,7 +111,7 @@ def _(event: LayerChosen, state: State) -> State:
         return replace(state, note=f"no layer {printable(event.name)}{near}")
     if not layer.units:
         return replace(state, note=f"{printable(layer.name)} cannot be shown: {printable(layer.reason)}")
-    return _look(state, layer=layer.name, unit=min(state.view.unit, layer.units - 1))
+    return _look(state, layer=layer.name, unit=min(state.view.wish, layer.units - 1))
 
 
 @_apply.register
@@ -119,7 +127,9 @@ def _(event: LayerStepped, state: State) -> State:
 def _(event: ClassChosen, state: State) -> State:
     if state.loaded is None:
         return state
-    return _apply(UnitChosen(event.index), _apply(LayerChosen(state.loaded.output), state))
+    output = state.loaded.output
+    state = _apply(LayerChosen(output), state)
+    return _apply(UnitChosen(event.index), state) if state.view.layer == output else state
 
 
 @_apply.register
@@ -155,7 +165,7 @@ def _(event: Toggled, state: State) -> State:
 
 @_apply.register
 def _(event: Defaults, state: State) -> State:
-    kept = {name: getattr(state.view, name) for name in ("picture", "layer", "unit")}
+    kept = {name: getattr(state.view, name) for name in ("picture", "layer", "unit", "wish")}
     return _look(replace(state, view=View(), look=state.look.defaults()), **kept)
 
 
@@ -172,7 +182,7 @@ def _(event: object, state: State) -> State:
 def _(event: Visited, state: State) -> State:
     place = visited(state.relations, event.number) if state.look.relations else None
     if place is None:
-        return replace(state, note="nobody there: p finds the units that feed the selected one, and those it feeds")
+        return replace(state, note="nobody there: W finds the units that feed the selected one, and those it feeds")
     return _apply(UnitChosen(place[1]), _apply(LayerChosen(place[0]), state))
 
 
@@ -235,14 +245,20 @@ def _(event: Loaded, state: State) -> State:
     names = [info.name for info in event.layers if info.units]
     wished = state.view.layer or state.wanted
     if wished in names:
-        note = state.note
-        return replace(_apply(LayerChosen(wished), state), note=note)
+        return _noted_unit(_apply(LayerChosen(wished), state), state.note)
     note = f"no layer {printable(wished)}{nearest(wished, names)}" if wished else state.note
     listed = [info.name for info in event.layers if info.listed and info.kind in ("map", "tokens")] or names
     if not listed:
         return replace(state, banner="This model has no layer that can be shown.")
     # In the middle of a network the units are many and their maps still show the picture.
-    return replace(_apply(LayerChosen(listed[len(listed) // 2]), state), note=note)
+    return _noted_unit(_apply(LayerChosen(listed[len(listed) // 2]), state), note)
+
+
+def _noted_unit(state: State, note: str) -> State:
+    """Return the state with `note`, or with one that the layer has no such unit as the command line names."""
+    if state.view.unit != state.view.wish and not note:
+        note = f"{printable(state.view.layer)} has no unit {state.view.wish}: this is its last one"
+    return replace(state, note=note)
 
 
 def _in_tree_order(infos: tuple[LayerInfo, ...]) -> tuple[LayerInfo, ...]:
@@ -270,12 +286,16 @@ def _(event: Opened, state: State) -> State:
 
 @_apply.register
 def _(event: Frame, state: State) -> State:
-    return state if event.generation < state.since.frame else replace(state, frame=event)
+    return state if event.generation < state.since.frame else replace(state, frame=event, trouble="")
 
 
 @_apply.register
 def _(event: Mosaic, state: State) -> State:
-    return state if event.generation < state.since.mosaic else replace(state, mosaic=event, progress=None)
+    if event.generation < state.since.mosaic:
+        return state
+    before, state = state.mosaic, replace(state, mosaic=event, progress=None)
+    same = before is not None and before.layer == event.layer and before.order.data == event.order.data
+    return state if same else _scroll(state)
 
 
 @_apply.register
@@ -299,5 +319,17 @@ def _(event: Failed, state: State) -> State:
         look = replace(state.look, mode=None, gradients=False, fills=False)
         return replace(state, look=look, backward=None, note=event.message)
     if event.during in ("Load", "Open"):
-        return replace(state, progress=None, banner=f"{event.message}. Press q to quit.")
+        banner = f"{event.message}. Press r to try again, q to quit."
+        return replace(state, phase="refused", progress=None, banner=banner)
+    if event.during == "Show":
+        return _without_answers(state, event)
     return replace(state, progress=None, note=event.message)
+
+
+def _without_answers(state: State, event: Failed) -> State:
+    """Show nothing rather than what was on screen before, unless something else has been asked for since."""
+    since = state.since
+    if event.generation < max(since.frame, since.mosaic, since.unit):
+        return state
+    nothing = replace(state, frame=None, mosaic=None, unit=None, backward=None, relations=None)
+    return replace(nothing, progress=None, trouble=event.message)

@@ -22,7 +22,7 @@ NORMALISATIONS: tuple[Normalisation, ...] = ("layer", "unit", "diverging")
 ORDERS: tuple[Order, ...] = ("index", "strength", "gradient", "ablation")
 COLOURS: tuple[Name, ...] = ("ember", "dusk", "gray")
 
-Phase = Literal["starting", "ready", "lost"]
+Phase = Literal["starting", "ready", "refused", "lost"]
 
 CYCLES: dict[Setting, tuple[Any, ...]] = {
     "gamma": GAMMAS,
@@ -41,6 +41,8 @@ class View:
     picture: int = 0
     layer: str = ""
     unit: int = 0
+    wish: int = 0
+    """The unit that was last chosen: a layer with fewer units shows its last one in place of it."""
     row: int = 0
     """The first row of tiles on screen."""
     zoom: bool = False
@@ -73,6 +75,8 @@ class State:
     """What went wrong and what to do, until it is mended."""
     note: str = ""
     """One line about the last thing that happened."""
+    trouble: str = ""
+    """Why the picture cannot be shown, until another one is."""
     canvas: tuple[int, int] = (0, 0)
     """(width, height) of the mosaic's pane in pixels."""
     smallest: int = 1

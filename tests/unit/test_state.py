@@ -27,7 +27,7 @@ from tuivis.intents import (
     UnitChosen,
 )
 from tuivis.reduce import reduce
-from tuivis.state import State
+from tuivis.state import Since, State, View
 
 
 def layer(name: str, units: int, side: int, kind: Kind = "map", listed: bool = True) -> LayerInfo:
@@ -119,6 +119,19 @@ def test_the_selected_unit_stays_when_the_layer_changes() -> None:
     assert (state.view.layer, state.view.unit) == ("blocks.0.conv", 9)
     state = reduce(state, LayerStepped(-2))
     assert (state.view.layer, state.view.unit) == ("stem", 7)
+
+
+def test_a_unit_that_a_layer_lacks_comes_back_with_the_next_one() -> None:
+    state = after(LayerChosen("blocks.0"), UnitChosen(11), LayerChosen("stem"))
+    assert state.view.unit == 7
+    assert reduce(state, LayerChosen("blocks.0")).view.unit == 11
+    assert reduce(reduce(state, Moved(-1, 0)), LayerChosen("blocks.0")).view.unit == 6
+
+
+def test_a_unit_of_the_command_line_that_does_not_exist_is_told() -> None:
+    state = reduce(State(view=View(unit=99, wish=99), wanted="stem"), LOADED)
+    assert state.view.unit == 7
+    assert "no unit 99" in state.note
 
 
 def test_layer_steps_end_at_the_ends() -> None:
@@ -236,9 +249,13 @@ def test_a_lost_engine_says_how_and_where_and_keeps_the_view() -> None:
 
 def test_a_model_that_does_not_load_is_a_banner_and_other_failures_a_note() -> None:
     assert "no model" in reduce(State(), Failed("no model x", "Load")).banner
+    refused = reduce(State(), Failed("no model x", "Load"))
+    assert refused.phase == "refused" and "r to try again" in refused.banner
     state = reduce(after(), Failed("b.png is truncated", "Show", 3))
-    assert state.note == "b.png is truncated"
+    assert state.trouble == "b.png is truncated"
     assert state.banner == ""
+    asked_since = replace(after(), since=Since(frame=4))
+    assert reduce(asked_since, Failed("b.png is truncated", "Show", 3)) == asked_since
 
 
 def test_progress_is_shown_until_the_pictures_are_open() -> None:

@@ -96,6 +96,8 @@ class Engine:
             return "was killed (signal 9: perhaps the machine ran out of memory)"
         if code < 0:
             return f"crashed ({signal.Signals(-code).name})"
+        if code == protocol.OUT_OF_MEMORY:
+            return "ran out of memory"
         return f"ended (exit code {code})"
 
     async def close(self) -> None:

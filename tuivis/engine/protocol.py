@@ -30,6 +30,9 @@ from tuivis.engine.events import (
 VERSION = 2
 """Raised whenever a message changes: an engine and a UI of different versions refuse each other."""
 
+OUT_OF_MEMORY = 77
+"""The exit code of an engine whose memory ran out: only a new process gets all of it back."""
+
 MAX_MESSAGE = 1 << 30
 """Bytes. A longer length prefix can only be garbage on the stream."""
 

@@ -21,7 +21,7 @@ from tuivis import __version__
 from tuivis.engine import events, protocol
 from tuivis.engine.commands import Hello, ListDevices, Load, Open, Rank, Read, Show
 from tuivis.engine.protocol import Command, Event
-from tuivis.errors import UserError, printable
+from tuivis.errors import UserError, is_out_of_memory, printable
 
 if TYPE_CHECKING:
     from tuivis.engine.viewer import Viewer
@@ -97,6 +97,8 @@ class Server:
                 self._fail(command, str(error))
             except Exception as error:
                 traceback.print_exc()
+                if is_out_of_memory(error):
+                    os._exit(protocol.OUT_OF_MEMORY)
                 self._fail(command, _explain(error))
 
     def carry_out(self, command: Command, skipped: tuple[Show, ...] = ()) -> Iterable[Event]:
@@ -170,8 +172,6 @@ def _devices() -> events.Devices:
 def _explain(error: Exception) -> str:
     """Return one line for an error that is not the user's."""
     first = (str(error).strip().splitlines() or [""])[0]
-    if type(error).__name__ == "OutOfMemoryError":
-        return f"out of memory: {printable(first)}"
     return f"{type(error).__name__}: {printable(first)}"
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from tuivis.engine.layout import Arrangement, Evidence, Path, tensors
 from tuivis.engine.values import LayerInfo
-from tuivis.errors import UserError, printable
+from tuivis.errors import UserError, is_out_of_memory, printable
 
 _SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _OPERATORS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -205,6 +205,8 @@ def blame(model: nn.Module) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         names = {id(part): name for name, part in model.named_modules()}
         running = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
         culprit = next((part for part in reversed(running) if id(part) in names), model)

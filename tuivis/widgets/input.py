@@ -23,7 +23,7 @@ class InputPane(PicturePane):
             name = printable(new.pictures[new.view.picture])
             self.title(name, f"{new.view.picture + 1}/{len(new.pictures)}")
         before = old.frame.pixels.data if old.frame else None
-        if new.frame and new.frame.pixels.data != before:
+        if (new.frame.pixels.data if new.frame else None) != before:
             self.draw()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -33,5 +33,7 @@ class InputPane(PicturePane):
     def draw(self) -> None:
         """Fit the frame into the pane."""
         width, height = self.canvas
-        if self.state.frame is not None and width and height:
+        if self.state.frame is None:
+            self.picture = None
+        elif width and height:
             self.picture = Picture(fit(self.state.frame.pixels.numpy(), width, height))

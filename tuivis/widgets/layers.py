@@ -27,6 +27,8 @@ class LayerTree(Tree[LayerInfo]):
         Binding("k", "cursor_up", "layer up", show=False, id="layers.up"),
         Binding("g,home", "scroll_home", "first layer", show=False, id="layers.first"),
         Binding("G,end", "scroll_end", "last layer", show=False, id="layers.last"),
+        Binding("pageup", "screen.intend('layer', -1)", show=False),
+        Binding("pagedown", "screen.intend('layer', 1)", show=False),
     ]
 
     state: var[State] = var(State(), init=False)

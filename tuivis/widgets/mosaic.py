@@ -93,10 +93,10 @@ class MosaicPane(PicturePane, can_focus=True):
         """Compose the mosaic in a palette of `size` entries."""
         state, layout = self.state, self.state.layout
         mosaic = state.mosaic
-        if layout is None:
+        if layout is None or mosaic is None:
             self.picture = None
             return
-        if mosaic is None or not _fits(mosaic, state, layout):
+        if not _fits(mosaic, state, layout):
             return
         self._colours = size
         filling = backward_picture(state, self.canvas, self.chrome) if state.look.fills else None

@@ -80,6 +80,7 @@ class UnitMap(PicturePane):
         unit, frame, view = self.state.unit, self.state.frame, self.state.view
         width, height = self.canvas
         if unit is None or frame is None or not width or not height:
+            self.picture = None
             return
         pixels = fit(frame.pixels.numpy(), width, height)
         if len(unit.levels.data) > 1:
@@ -193,7 +194,7 @@ def _numbers(state: State) -> list[str]:
     """Return the lines: the unit, its class name, maximum and its place, mean, share active, rank."""
     unit, layer = state.unit, state.layer
     if unit is None or layer is None or unit.layer != layer.name:
-        return ["…"]
+        return ["" if state.trouble else "…"]
     is_map = layer.height * layer.width > 1
     lines = [f"unit {unit.unit}"]
     if unit.label:
