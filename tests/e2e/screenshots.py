@@ -25,6 +25,8 @@ LARGEST = 400_000
 SHOTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "explore": (("--layer", "_blocks.10", "--unit", "57"), ()),
     "unit": (("--layer", "_blocks.1", "--unit", "5", "--theme", "tuivis-light"), ("e", "e", "z")),
+    "output": (("--layer", "output"), ("i", "g")),
+    "why": (("--layer", "_blocks.10", "--unit", "57"), ("e", "e", "b", "b", "W")),
     "help": ((), ("question",)),
 }
 """By name: the program's arguments, and the keys to press."""
@@ -45,7 +47,7 @@ def take(arguments: tuple[str, ...], keys: tuple[str, ...]) -> bytes:
         for key in keys:
             desktop.press(key)
             desktop.settle()
-        return packed(desktop.settle())
+        return packed(desktop.settle(12))
 
 
 def packed(pixels: Pixels) -> bytes:
