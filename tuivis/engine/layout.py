@@ -59,6 +59,12 @@ class Arrangement:
         positions = tensor.select(self.batch, 0).movedim(self.unit, 0).reshape(self.units, -1)
         return positions[:, self.prefix :].reshape(self.units, self.height, self.width)
 
+    def apply_batch(self, tensor: Tensor) -> Tensor:
+        """Return all pictures of `tensor` as (pictures, units, height, width); a view where that is possible."""
+        pictures = tensor.movedim(self.batch, 0)
+        positions = pictures.movedim(1 + self.unit, 1).flatten(2) if tensor.ndim > 2 else pictures[..., None]
+        return positions[..., self.prefix :].unflatten(2, (self.height, self.width))
+
 
 def tensors(output: Any) -> Iterator[tuple[Path, Tensor]]:
     """Yield every tensor in a module's output with its path of keys.

@@ -112,10 +112,10 @@ def discover(module: nn.Module, example: Tensor) -> Layers:
         If the model fails; the message names the module in which it did.
     """
     recorder = _Recorder(module, example)
-    with ExitStack() as hooks, torch.no_grad(), _blame(module):
+    with ExitStack() as hooks, torch.no_grad(), blame(module):
         for part in recorder.names:
-            hooks.enter_context(_removed(part.register_forward_pre_hook(recorder.enter)))
-            hooks.enter_context(_removed(part.register_forward_hook(recorder.leave)))
+            hooks.enter_context(removed(part.register_forward_pre_hook(recorder.enter)))
+            hooks.enter_context(removed(part.register_forward_hook(recorder.leave)))
         module(example)
     return recorder.layers()
 
@@ -154,7 +154,7 @@ def forward(module: nn.Module, layers: Layers, batch: Tensor, layer: str) -> tup
             activations.append(tap.read(output))
         calls[tap.module] += 1
 
-    with torch.no_grad(), _blame(module), _removed(module.get_submodule(tap.module).register_forward_hook(hook)):
+    with torch.no_grad(), blame(module), removed(module.get_submodule(tap.module).register_forward_hook(hook)):
         result = module(batch)
         answer = layers.taps[layers.output].read(result) if layers.output in layers.taps else batch.new_empty(0, 1, 1)
     if not activations:
@@ -163,7 +163,8 @@ def forward(module: nn.Module, layers: Layers, batch: Tensor, layer: str) -> tup
 
 
 @contextmanager
-def _removed(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
+def removed(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
+    """Remove a hook in the end."""
     try:
         yield
     finally:
@@ -171,11 +172,14 @@ def _removed(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
 
 
 @contextmanager
-def _blame(model: nn.Module) -> Iterator[None]:
-    """Turn a failure of the model into a UserError that names the innermost of its modules that was running."""
+def blame(model: nn.Module) -> Iterator[None]:
+    """Turn a failure of the model into a UserError that names the innermost of its modules that was running.
+
+    Want of memory passes: whoever chose the size of the batch may try a smaller one.
+    """
     try:
         yield
-    except UserError:
+    except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         names = {id(part): name for name, part in model.named_modules()}
