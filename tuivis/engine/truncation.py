@@ -40,7 +40,7 @@ _OWN = {
 """Operations that only squash a unit: none changes which of a layer's units is the strongest at a position."""
 
 
-class _Stop(BaseException):  # noqa: N818 - no error, and no model that catches errors may catch it
+class _Stop(BaseException):
     """Carries the layer's tensor out of the forward pass."""
 
     def __init__(self, tensor: Tensor) -> None:

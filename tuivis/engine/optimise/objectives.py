@@ -41,7 +41,7 @@ class Objectives:
         return values.softmax(1) if self.softmax else values
 
     def anywhere(self, activation: Tensor) -> Tensor:
-        """Return each sample's value, (N,), where it is highest: for pictures in which the place is a matter of chance."""
+        """Return each sample's value, (N,), where it is highest: for pictures whose content lies anywhere."""
         if self.at is None:
             return self(activation)
         values = activation.softmax(1) if self.softmax else activation
@@ -68,6 +68,11 @@ class Objectives:
     def keep(self, samples: Tensor) -> Objectives:
         """Return the objectives of some samples."""
         return Objectives(self.weights[samples], self.at, self.sign, self.softmax)
+
+    def repeat(self, times: int) -> Objectives:
+        """Return each sample's objective so many times in a row."""
+        weights = self.weights if times == 1 else self.weights.repeat_interleave(times, 0)
+        return Objectives(weights, self.at, self.sign, self.softmax)
 
 
 def position(recipe: Recipe, shape: tuple[int, int, int]) -> tuple[int, int] | None:

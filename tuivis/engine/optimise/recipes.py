@@ -64,7 +64,7 @@ MEANINGS = {
     "objective": "the unit at one position, or its mean over the map",
     "at": "[row, column] of the position; the centre if left out",
     "minimise": "look for what the unit likes least",
-    "space": "what is optimised: pixels in 0..255 minus the mean, pixels in 0..1, Fourier coefficients, or phases (MACO)",
+    "space": "what is optimised: pixels in 0..255 minus the mean, or in 0..1; Fourier coefficients; phases (MACO)",
     "decorrelate": "Fourier and MACO of RGB: axes along natural images' colours",
     "start": "normal noise, uniform noise, or the mean picture",
     "deviation": "standard deviation of the noise, in the units of the space",
@@ -214,7 +214,7 @@ def check(recipe: Recipe) -> None:
         for name in _ON_PIXELS:
             if getattr(recipe, name):
                 raise UserError(
-                    f"{name} works on pixels: leave it 0 with space {recipe.space}, or take space mean-subtracted or pixel"
+                    f"{name} works on pixels: leave it 0 with space {recipe.space}, or set space mean-subtracted or pixel"
                 )
     if recipe.policy == "progress01" and recipe.objective == "channel":
         raise UserError('policy progress01 needs one position: set objective = "position"')
