@@ -148,9 +148,8 @@ class Batch:
             count = max(1, room.size // transforms.views(recipe))
             part = slice(start, start + count)
             try:
-                value, gradient, rank = self._one(
-                    parameter[part], self.objectives.keep(_indices(part, parameter)), drawn[part]
-                )
+                chosen = self.objectives.keep(_indices(part, parameter))
+                value, gradient, rank = self._one(parameter[part], chosen, drawn[part])
             except torch.OutOfMemoryError:
                 room.shrink(len(parameter[part]))
                 _release(self.setting.device)
