@@ -56,9 +56,7 @@ class Room:
             If that was a single one.
         """
         if used <= 1:
-            raise UserError(
-                "too little memory for one picture: free some, choose an earlier layer or --device cpu"
-            )
+            raise UserError("too little memory for one picture: free some, choose an earlier layer or --device cpu")
         self.size = self._most = used // 2
 
 
