@@ -63,7 +63,8 @@ class Arrangement:
         """Return all pictures of `tensor` as (pictures, units, height, width); a view where that is possible."""
         pictures = tensor.movedim(self.batch, 0)
         positions = pictures.movedim(1 + self.unit, 1).flatten(2) if tensor.ndim > 2 else pictures[..., None]
-        return positions[..., self.prefix :].unflatten(2, (self.height, self.width))
+        on_picture = positions[..., self.prefix :]
+        return on_picture.reshape(*on_picture.shape[:2], self.height, self.width)
 
 
 def tensors(output: Any) -> Iterator[tuple[Path, Tensor]]:

@@ -19,7 +19,21 @@ import msgspec
 
 from tuivis import __version__
 from tuivis.engine import protocol
-from tuivis.engine.protocol import Command, Event, Hello, ListDevices, Load, Open, Read, Show
+from tuivis.engine.jobs import Jobs
+from tuivis.engine.protocol import (
+    Cancel,
+    Command,
+    Event,
+    Hello,
+    ListDevices,
+    Load,
+    Open,
+    Optimise,
+    Pause,
+    Read,
+    Show,
+    Unpause,
+)
 from tuivis.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -41,11 +55,12 @@ class Mailbox:
             self._commands.append(command)
             self._arrived.notify()
 
-    def take(self) -> Command:
-        """Wait for a command and remove it."""
+    def take(self, wait: bool = True) -> Command | None:
+        """Wait for a command and remove it; without `wait`, return None where there is none."""
         with self._arrived:
-            self._arrived.wait_for(lambda: self._commands)
-            return self._commands.popleft()
+            if wait:
+                self._arrived.wait_for(lambda: self._commands)
+            return self._commands.popleft() if self._commands else None
 
 
 def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
@@ -70,6 +85,9 @@ class Server:
         self._stream = stream
         # Imported at the first `Load`: the handshake must not wait for torch.
         self._viewer: Viewer | None = None
+        self._jobs = Jobs()
+        self._loaded: Load | None = None
+        self._sources: tuple[str, ...] = ()
 
     def send(self, event: Event) -> None:
         """Write one event."""
@@ -77,9 +95,12 @@ class Server:
         self._stream.flush()
 
     def run(self, mailbox: Mailbox) -> None:
-        """Carry out commands until the process ends."""
+        """Carry out commands until the process ends; while none waits, jobs take their steps."""
         while True:
-            command = mailbox.take()
+            command = mailbox.take(wait=not self._jobs.busy)
+            if command is None:
+                self._advance()
+                continue
             try:
                 for event in self.carry_out(command):
                     self.send(event)
@@ -104,10 +125,33 @@ class Server:
                 yield self._loaded_viewer().read(command)
             case ListDevices():
                 yield _devices()
+            case Optimise():
+                self._optimise(command)
+            case Pause() | Unpause() | Cancel():
+                yield self._jobs.obey(command)
+
+    def _advance(self) -> None:
+        try:
+            event = self._jobs.advance()
+        except Exception as error:
+            traceback.print_exc()
+            event = self._jobs.fail(_explain(error))
+        if event is not None:
+            self.send(event)
+
+    def _optimise(self, command: Optimise) -> None:
+        viewer = self._loaded_viewer()
+        if self._loaded is None or viewer.pictures is None:
+            raise UserError("no photographs are open: open a source first")
+        from tuivis.engine.optimise.job import Job
+        from tuivis.engine.optimise.manifest import Manifest
+
+        manifest = Manifest(self._loaded, self._sources, command)
+        self._jobs.add(Job(manifest, viewer.model, viewer.layers, viewer.pictures))
 
     def _fail(self, command: Command, message: str) -> None:
         during = type(command).__name__
-        self.send(protocol.Failed(message, during, getattr(command, "generation", 0)))
+        self.send(protocol.Failed(message, during, getattr(command, "generation", getattr(command, "job", 0))))
 
     def _welcome(self, hello: Hello) -> protocol.Welcome:
         if hello.version != protocol.VERSION:
@@ -127,7 +171,7 @@ class Server:
         model = models.load(load.model, load.weights, load.device, load.seed, self._report)
         self.send(protocol.Progress("finding the layers"))
         viewer = Viewer(model)
-        self._viewer = viewer
+        self._viewer, self._loaded = viewer, load
         return viewer.loaded()
 
     def _report(self, text: str, fraction: float | None) -> None:
@@ -138,6 +182,7 @@ class Server:
 
         pictures = open_pictures(sources)
         self._loaded_viewer().open(pictures)
+        self._sources = sources
         return protocol.Opened(tuple(pictures.names), tuple(pictures.notes))
 
     def _loaded_viewer(self) -> Viewer:

@@ -43,7 +43,7 @@ class Viewer:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.layers = taps.discover(model.module, self._batch(torch.zeros(model.input_shape)))
-        self._pictures: Pictures | None = None
+        self.pictures: Pictures | None = None
         self._input: tuple[int, torch.Tensor] | None = None
         self._maps: tuple[int, str, Maps] | None = None
         self._shown: Show | None = None
@@ -65,7 +65,7 @@ class Viewer:
 
     def open(self, pictures: Pictures) -> None:
         """Look at these pictures from now on."""
-        self._pictures = pictures
+        self.pictures = pictures
         self._input = self._maps = self._shown = None
 
     def show(self, show: Show) -> Iterator[Event]:
@@ -119,9 +119,9 @@ class Viewer:
 
     def _load(self, picture: int) -> torch.Tensor:
         if self._input is None or self._input[0] != picture:
-            if self._pictures is None or not 0 <= picture < len(self._pictures.names):
+            if self.pictures is None or not 0 <= picture < len(self.pictures.names):
                 raise UserError(f"there is no picture {picture}: open a source first")
-            self._input = picture, self.model.preprocess(self._pictures.read(picture))
+            self._input = picture, self.model.preprocess(self.pictures.read(picture))
         return self._input[1]
 
     def _batch(self, image: torch.Tensor) -> torch.Tensor:

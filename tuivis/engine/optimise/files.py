@@ -66,7 +66,7 @@ def write_film(path: Path, frames: list[Tensor]) -> None:
     UserError
         If OpenCV cannot write it, or the disk is full.
     """
-    images = [cv2.imdecode(frame.numpy(), cv2.IMREAD_COLOR) for frame in frames]
+    images = [np.asarray(cv2.imdecode(frame.numpy(), cv2.IMREAD_COLOR)) for frame in frames]
     height, width = images[0].shape[:2]
     with tempfile.TemporaryDirectory() as folder:
         name = str(Path(folder, "film.mp4"))

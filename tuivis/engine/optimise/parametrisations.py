@@ -149,7 +149,8 @@ def spectrum(images: Tensor, decorrelate: bool) -> Tensor:
 def colour_basis() -> Tensor:
     """Return the (3, 3) matrix from decorrelated to RGB colours, lucid's."""
     basis = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-    return basis / basis.norm(dim=0).max()
+    longest = torch.linalg.vector_norm(basis, dim=0).max()
+    return basis / longest
 
 
 def _coloured(values: Tensor, basis: Tensor | None) -> Tensor:
@@ -158,7 +159,8 @@ def _coloured(values: Tensor, basis: Tensor | None) -> Tensor:
 
 def _inverse_frequencies(height: int, width: int) -> Tensor:
     rows, columns = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
-    return 1 / (rows.square() + columns.square()).sqrt().clamp(min=1 / max(height, width))
+    frequencies: Tensor = (rows.square() + columns.square()).sqrt()
+    return frequencies.clamp(min=1 / max(height, width)).reciprocal()
 
 
 def _standard(values: Tensor) -> Tensor:

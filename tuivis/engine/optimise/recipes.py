@@ -118,7 +118,7 @@ _YOSINSKI: dict[str, Any] = {
 }
 _FREE: dict[str, Any] = {"policy": "progress", "relative": True, "max_rate": 1e8, "desired": 0.5}
 
-_DISTILL = {
+_DISTILL: dict[str, Any] = {
     "about": "decorrelated Fourier coefficients under random transforms (Olah et al. 2017)",
     "space": "fourier",
     "jitter": 8,
@@ -126,7 +126,7 @@ _DISTILL = {
     "degrees": (*(float(d) for d in range(-10, 11)), 0.0, 0.0, 0.0, 0.0, 0.0),
     "second_jitter": 4,
 }
-_MACO = {
+_MACO: dict[str, Any] = {
     "about": "the photographs' mean spectrum, only phases are free (Fel et al. 2023)",
     "space": "maco",
     "deviation": 1.0,
@@ -213,9 +213,7 @@ def check(recipe: Recipe) -> None:
     if recipe.space in ("fourier", "maco"):
         for name in _ON_PIXELS:
             if getattr(recipe, name):
-                raise UserError(
-                    f"{name} works on pixels: leave it 0 with space {recipe.space}, or set space mean-subtracted or pixel"
-                )
+                raise UserError(f"{name} works on pixels: it must be 0 with space {recipe.space}, or set space pixel")
     if recipe.policy == "progress01" and recipe.objective == "channel":
         raise UserError('policy progress01 needs one position: set objective = "position"')
     if recipe.at is not None and recipe.objective == "channel":
