@@ -20,6 +20,10 @@ Answer = TypeVar("Answer", bound=Event)
 Result = TypeVar("Result")
 
 
+class Died(UserError):
+    """The engine has ended without having been asked to."""
+
+
 class Conversation:
     """Questions to an engine, one at a time; `tell` hears of its progress."""
 
@@ -45,11 +49,35 @@ class Conversation:
                 raise UserError(event.message)
             if isinstance(event, Progress):
                 self._tell(event)
-        raise UserError(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
+        raise Died(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
+
+    async def follow(self, command: Command) -> AsyncIterator[Event]:
+        """Send `command` and yield all events until the caller has enough.
+
+        Raises
+        ------
+        Died
+            If the engine ends.
+        UserError
+            If it cannot do it.
+        """
+        self._engine.send(command)
+        async for event in self._events:
+            if isinstance(event, Failed):
+                raise UserError(event.message)
+            yield event
+        raise Died(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
 
 
 @asynccontextmanager
-async def _conversation(tell: Callable[[Progress], None]) -> AsyncIterator[Conversation]:
+async def conversation(tell: Callable[[Progress], None]) -> AsyncIterator[Conversation]:
+    """Start an engine and end it afterwards; `tell` hears of its progress.
+
+    Raises
+    ------
+    UserError
+        If it does not start.
+    """
     log = config.log_path()
     try:
         engine = await Engine.start(log)
@@ -73,8 +101,8 @@ def converse(talk: Callable[[Conversation], Awaitable[Result]]) -> Result:
     """
 
     async def main(tell: Callable[[Progress], None]) -> Result:
-        async with _conversation(tell) as conversation:
-            return await talk(conversation)
+        async with conversation(tell) as partner:
+            return await talk(partner)
 
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -143,13 +143,14 @@ def spectrum(images: Tensor, decorrelate: bool) -> Tensor:
     values = torch.logit(images.clamp(0.02, 0.98))
     if decorrelate and images.shape[1] == 3:
         values = torch.einsum("ij,njhw->nihw", torch.linalg.inv(colour_basis()).to(values), values)
-    return torch.fft.rfft2(values).abs().mean(0)
+    magnitude: Tensor = torch.fft.rfft2(values).abs().mean(0)
+    return magnitude
 
 
 def colour_basis() -> Tensor:
     """Return the (3, 3) matrix from decorrelated to RGB colours, lucid's."""
     basis = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-    longest = torch.linalg.vector_norm(basis, dim=0).max()
+    longest: Tensor = torch.linalg.vector_norm(basis, dim=0).max()
     return basis / longest
 
 
