@@ -20,7 +20,7 @@ Answer = TypeVar("Answer", bound=Event)
 Result = TypeVar("Result")
 
 
-class Died(UserError):
+class DiedError(UserError):
     """The engine has ended without having been asked to."""
 
 
@@ -49,14 +49,14 @@ class Conversation:
                 raise UserError(event.message)
             if isinstance(event, Progress):
                 self._tell(event)
-        raise Died(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
+        raise DiedError(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
 
     async def follow(self, command: Command) -> AsyncIterator[Event]:
         """Send `command` and yield all events until the caller has enough.
 
         Raises
         ------
-        Died
+        DiedError
             If the engine ends.
         UserError
             If it cannot do it.
@@ -66,7 +66,7 @@ class Conversation:
             if isinstance(event, Failed):
                 raise UserError(event.message)
             yield event
-        raise Died(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
+        raise DiedError(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
 
 
 @asynccontextmanager

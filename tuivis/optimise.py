@@ -1,10 +1,10 @@
-"""Making pictures from the command line: one engine a device, restarted when it dies; sheets and tables of the results."""
+"""Making pictures from the command line: one engine a device, restarted when it dies; sheets of the results."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from tuivis.config import Settings
-from tuivis.conversation import Conversation, Died, conversation, converse
+from tuivis.conversation import Conversation, DiedError, conversation, converse
 from tuivis.engine.optimise.recipes import Recipe
-from tuivis.engine.optimise.results import Result, Target, read
+from tuivis.engine.optimise.results import Result, Run, Target, read, sidecar
 from tuivis.engine.protocol import (
     Devices,
     Event,
@@ -173,43 +173,48 @@ async def _work(request: Request, device: str | None, share: slice, bars: _Bars,
     while True:
         try:
             async with conversation(lambda progress: bars.say(progress.text)) as engine:
-                async for event in _job(request, device, share, existing, engine, outcome):
+                command = await _command(engine, request, device, share, existing)
+                if command is None:
+                    return
+                async for event in _events(engine, command, outcome):
                     bars.hear(event)
                     # What this engine has begun, the next one goes on with.
                     existing = "resume"
                     deaths = 0 if isinstance(event, Finished) else deaths
                 return
-        except Died as error:
+        except DiedError as error:
             deaths += 1
             if deaths > RESTARTS or existing != "resume":
                 raise
             outcome.notes.append(f"{error}; started again where it was")
 
 
-async def _job(  # type: ignore[no-untyped-def]
-    request: Request, device: str | None, share: slice, existing: Existing, engine: Conversation, outcome: Outcome
-):
+async def _command(
+    engine: Conversation, request: Request, device: str | None, share: slice, existing: Existing
+) -> Optimise | None:
+    """Return what one device has to do, None if that is nothing."""
     settings = request.settings
     loaded = await engine.ask(Load(settings.model, settings.weights, device), Loaded)
     opened = await engine.ask(Open(settings.input), Opened)
     layer, targets = request.targets(loaded, opened.pictures)
+    folder, film = str(request.folder.absolute()), request.film
     if not targets[share]:
-        return
-    folder = str(request.folder.absolute())
-    command = Optimise(
-        1, layer, targets[share], request.recipes, request.seeds, folder, existing, request.film, preview=0
-    )
-    started: JobStarted | None = None
+        return None
+    return Optimise(1, layer, targets[share], request.recipes, request.seeds, folder, existing, film, preview=0)
+
+
+async def _events(engine: Conversation, command: Optimise, outcome: Outcome) -> AsyncIterator[Event]:
+    """Yield what a job sends, and gather its results in the end."""
+    runs: tuple[Run, ...] = ()
     async for event in engine.follow(command):
         yield event
         if isinstance(event, JobStarted):
-            started = event
+            runs = event.runs
         if isinstance(event, JobEnded):
             if event.how != "done":
                 raise UserError(event.message)
             break
-    assert started is not None
-    outcome.results += [read(request.folder / f"{run.stem}.json") for run in started.runs]
+    outcome.results += [read(sidecar(Path(command.folder), run)) for run in runs]
 
 
 def sheets(folder: Path, results: Sequence[Result]) -> list[Path]:

@@ -178,6 +178,17 @@ def find(name: str, settings: Iterable[str] = ()) -> Recipe:
     else:
         hint = nearest(name, BUILT_IN) or f": use one of {', '.join(BUILT_IN)}, or a .toml file"
         raise UserError(f"no recipe {printable(name)}{hint}")
+    return change(recipe, settings)
+
+
+def change(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Return `recipe` changed by `settings` ("steps=100").
+
+    Raises
+    ------
+    UserError
+        If a parameter or its value is impossible.
+    """
     changes = dict(_parse(setting) for setting in settings)
     return changed(recipe, changes) if changes else recipe
 
