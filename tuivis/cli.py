@@ -211,14 +211,10 @@ _making = _options(
 @cli.command(epilog=MODEL_HELP)
 @click.argument("model")
 @_options(_weights, _input, _layer)
-@click.option(
-    "--device", metavar="D[,D]", help="Devices to work on, or all; the GPU with most free memory if left out."
-)
+@click.option("--device", metavar="D[,D]", help="Devices to work on, or all; by default the GPU with most free memory.")
 @click.option("--units", default="", metavar="U", help="0-15,130; those joined by + together; or all.")
 @click.option("--classes", default="", metavar="C", help="Classes by name or number, with commas between them.")
-@click.option(
-    "--towards", metavar="F", multiple=True, help="A direction: a .npy vector, or the name of an input picture."
-)
+@click.option("--towards", metavar="F", multiple=True, help="A direction: a .npy vector, or an input picture's name.")
 @click.option("--recipe", default="distill", metavar="R[,R2]", help="Names, .toml files, or all (to compare).")
 @click.option("--seeds", default=1, type=click.IntRange(1, 1000), help="How many pictures of each unit.")
 @click.option("--minimise", is_flag=True, help="What the unit likes least.")
@@ -234,7 +230,7 @@ def optimise(recipe: str, seeds: int, minimise: bool, **given: Any) -> None:
     results, sheets = _make(found, seeds=tuple(range(seeds)), **given)
     _print_results(results, len(names) > 1, given["as_json"])
     if given["show"]:
-        _show_pictures(sheets or [given["output"] / each.picture for each in results])
+        _show(sheets or [given["output"] / each.picture for each in results])
 
 
 @cli.command(epilog=MODEL_HELP)
@@ -254,7 +250,7 @@ def search(draws: int, seed: int, **given: Any) -> None:
     ranked, written = work.write(given["output"], results)
     _print_results(ranked, False, given["as_json"])
     if given["show"]:
-        _show_pictures(written[:1])
+        _show(written[:1])
 
 
 @cli.command("recipes")
@@ -369,7 +365,7 @@ def _make(recipes: tuple[Any, ...], **given: Any) -> tuple[list[Any], list[Path]
 
     settings = _settings(**{name: given[name] for name in ("model", "weights", "input", "layer", "device")})
     own = {name: given[name] for name in ("units", "classes", "towards", "film") if name in given}
-    existing = given["existing"] or "refuse"
+    existing: Any = given["existing"] or "refuse"
     outcome = work.make(work.Request(settings, recipes, given["seeds"], given["output"], existing=existing, **own))
     _note(outcome.notes)
     return outcome.results, outcome.sheets
@@ -389,17 +385,11 @@ def _print_results(results: Sequence[Any], compare: bool, as_json: bool) -> None
         console.print(comparison.recipes(results))
 
 
-def _show_pictures(paths: Sequence[Path]) -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return
-    from PIL import Image
-
+def _show(paths: Iterable[Path]) -> None:
     from tuivis import inline
 
-    for path in paths:
-        click.echo(printable(path))
-        with Image.open(path) as picture:
-            inline.show(picture.convert("RGB"), config.load().protocol)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        inline.show_files(paths, config.load().protocol)
 
 
 def _note(notes: Iterable[str]) -> None:
