@@ -13,17 +13,19 @@ from unittest import mock
 import torch
 
 from tuivis.engine import server
-from tuivis.engine.protocol import Command, Event, ListDevices, Progress
+from tuivis.engine.commands import ListDevices, Show
+from tuivis.engine.events import Progress
+from tuivis.engine.protocol import Command, Event
 
 
 class TimingServer(server.Server):
     """Carries out all commands but one as the engine does."""
 
-    def carry_out(self, command: Command) -> Iterable[Event]:
+    def carry_out(self, command: Command, skipped: tuple[Show, ...] = ()) -> Iterable[Event]:
         """Yield the answers to `command`."""
         if isinstance(command, ListDevices):
             return [Progress("bare forward pass", self._bare())]
-        return super().carry_out(command)
+        return super().carry_out(command, skipped)
 
     def _bare(self) -> float:
         model = self._loaded_viewer().model

@@ -30,27 +30,16 @@ import msgspec
 from benchmarks.report import report
 from benchmarks.session import CELL
 from tuivis.engine.client import Engine
-from tuivis.engine.protocol import (
-    Command,
-    Event,
-    Failed,
-    Frame,
-    ListDevices,
-    Load,
-    Loaded,
-    Mosaic,
-    Open,
-    Opened,
-    Progress,
-    Show,
-    Tiles,
-    Unit,
-)
+from tuivis.engine.commands import ListDevices, Load, Open, Show
+from tuivis.engine.events import Failed, Frame, Loaded, Mosaic, Opened, Progress, Unit
+from tuivis.engine.protocol import Command, Event
+from tuivis.engine.values import Tiles
 from tuivis.intents import CanvasResized, PictureStepped
+from tuivis.reduce import reduce
 from tuivis.render.damage import difference
 from tuivis.render.kitty import KittyPlaceholders
 from tuivis.render.picture import Box, Picture
-from tuivis.state import State, reduce
+from tuivis.state import State
 from tuivis.widgets.mosaic import mosaic_picture
 
 LAYERS = {"efficientnet_lite0": "_blocks.10", "resnet50": "layer3.2"}

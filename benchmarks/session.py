@@ -129,12 +129,12 @@ class Session:
         while self.listen(quiet):
             pass
 
-    def press(self, key: str) -> int:
+    def press(self, key: str, quiet: float = 0.8) -> int:
         """Press `key`, take what comes until the screen is at rest, and return how much was heard before."""
         before = len(self.heard)
         self.type(key)
         self.until(lambda: len(self.heard) > before)
-        self.rest()
+        self.rest(quiet)
         return before
 
 

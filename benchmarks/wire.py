@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -45,7 +46,7 @@ TARGETS = {
 
 Pixels = NDArray[np.uint8]
 
-_PAINTED = re.compile(rb"\x1b7\x1b\[m\x1b\[(\d+);(\d+)H.*?\x1b8", re.DOTALL)
+_PAINTED = re.compile(rb"\x1b7\x1b\[m(?:\x1b\[48;[\d;]*m)?\x1b\[(\d+);(\d+)H.*?\x1b8", re.DOTALL)
 """What an encoder of characters writes for one picture, and where it begins."""
 
 
@@ -75,18 +76,27 @@ def in_kitty() -> tuple[dict[str, float], tuple[int, int], list[Pixels]]:
         session.rest(2)
         shown = mosaics(transmissions(session.heard), COLUMNS)[0]
         mosaic, cells = shown.image, shown.cells
-        steps, stills = zip(*(_step(session, mosaic) for _ in range(STEPS)), strict=True)
+        seen = [_step(session, mosaic) for _ in range(STEPS)]
         moves = [_move(session, key, mosaic) for key in MOVES]
         before = len(session.heard)
         session.rest(IDLE)
+        # On a busy machine a step may take so long that it counts as rest.
+        steps = [step for step, _ in seen if step["frame_bytes"]]
         figures = {name: median(step[name] for step in steps) for name in steps[0]}
         figures |= {name: median(move[name] for move in moves) for name in moves[0]}
-        return figures | {"idle_bytes": len(session.heard) - before}, cells, list(stills)
+        return figures | {"idle_bytes": len(session.heard) - before}, cells, [still for _, still in seen]
 
 
 def _step(session: Session, mosaic: int) -> tuple[dict[str, float], Pixels]:
-    """Go to the next picture; return the bytes until the screen is at rest, and the mosaic's pixels then."""
-    before = session.press("e")
+    """Go on by two pictures, the second as soon as the first is seen: that is drawn as while things move, then refined.
+
+    Return the bytes from the second one until the screen is at rest, and the mosaic's pixels then.
+    """
+    for _ in range(2):
+        before = len(session.heard)
+        session.type("e")
+        session.until(partial(_has_come, session, mosaic, before))
+    session.rest()
     pictures = transmissions(session.heard, before)
     drafts = [each for each in pictures if each.image == mosaic and each.is_draft]
     stills = [each for each in pictures if each.image == mosaic and not each.is_draft]
@@ -99,6 +109,11 @@ def _step(session: Session, mosaic: int) -> tuple[dict[str, float], Pixels]:
         "step_bytes": whole,
     }
     return figures, stills[-1].rgb()
+
+
+def _has_come(session: Session, mosaic: int, start: int) -> bool:
+    """Say whether the stream holds a picture of the mosaic from `start` on."""
+    return any(each.image == mosaic for each in transmissions(session.heard, start))
 
 
 def _move(session: Session, key: str, mosaic: int) -> dict[str, float]:
@@ -130,7 +145,7 @@ def in_half_blocks() -> tuple[float, Box, list[Pixels]]:
             pane = screen.pixels()[2 * box.row : 2 * (box.row + box.rows), box.column : box.column + box.columns]
             pictures.append(pane)
             frames.append(sum(map(len, painted)))
-            before = session.press("e")
+            before = session.press("e", 2)
     return median(frames[1:]), box, pictures
 
 

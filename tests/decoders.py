@@ -222,7 +222,8 @@ class Screen:
         self.largest_chunk = max(self.largest_chunk, len(payload))
         if self._loading:
             first, data = self._loading
-            assert keys.keys() - {"m"} == ({"a", "q"} if first["a"] == "f" else {"q"})
+            again = {key: first[key] for key in (first if first["a"] == "f" else "q") if key != "m"}
+            assert {key: value for key, value in keys.items() if key != "m"} == again
             assert len(data) % 4 == 0
             payload = data + payload
         else:

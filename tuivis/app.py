@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable
 from functools import partial
 from typing import ClassVar
@@ -16,31 +14,31 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
-from textual.theme import BUILTIN_THEMES
 
 from tuivis import config, hangup
 from tuivis.config import Settings
 from tuivis.engine.client import Engine
-from tuivis.engine.protocol import Load, Loaded, Open, Show
-from tuivis.errors import UserError, nearest, printable
-from tuivis.export import export_name, export_picture
-from tuivis.intents import EngineLost, EngineStarted, Noted, Sent, UnitChosen
-from tuivis.keys import bindings_of, check_keys
+from tuivis.engine.commands import Load, Open, Read, Show
+from tuivis.engine.events import Activations, Loaded
+from tuivis.errors import UserError
+from tuivis.export import export_backward, export_name, export_picture
+from tuivis.intents import ClassTargeted, EngineLost, EngineStarted, Noted, Sent, UnitChosen
+from tuivis.keys import bindings_of
+from tuivis.rank import class_number
+from tuivis.reduce import reduce
 from tuivis.render.picture import CellSize
-from tuivis.render.probe import probe
-from tuivis.render.protocols import choose
 from tuivis.screens.explore import ExploreScreen
 from tuivis.screens.help import Help, key_name
 from tuivis.screens.prompt import Prompt
 from tuivis.screens.search import Palette, Search
-from tuivis.state import State, View, reduce
+from tuivis.state import State, View
 from tuivis.themes import THEMES, chrome_of
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
-from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.overdraw import covers
 from tuivis.widgets.picture import PicturePane
+from tuivis.widgets.unit import UnitMap
 
 
 class TuivisApp(App[int]):
@@ -60,10 +58,12 @@ class TuivisApp(App[int]):
     # Textual loads the style of a screen that is pushed, not that of the default screen.
     CSS_PATH = "screens/explore.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "search layers and classes", id="program.search"),
-        Binding("colon", "unit", "go to a unit by number", id="unit.number"),
+        # What opens a line to type in is done at once: keys that come with it, over a slow link, are for that line.
+        Binding("slash", "search", "search layers and classes", id="program.search", priority=True),
+        Binding("colon", "unit", "go to a unit by number", id="unit.number", priority=True),
         Binding("y", "copy", "copy the unit's address", id="unit.copy"),
-        Binding("E", "export", "export what you see", id="program.export"),
+        Binding("number_sign", "target", "the class asked about", id="backward.class", priority=True),
+        Binding("E", "export", "export what you see", id="program.export", priority=True),
         Binding("r", "restart", "start the engine again", id="program.restart"),
         Binding("question_mark", "help", "this help", id="program.help"),
         Binding("ctrl+p", "command_palette", "command palette", id="program.palette"),
@@ -79,6 +79,7 @@ class TuivisApp(App[int]):
         self._typed = typed
         self._engine: Engine | None = None
         self._shown: Show | None = None
+        self._target = ""
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = settings.theme
@@ -92,7 +93,7 @@ class TuivisApp(App[int]):
         """Connect the display, watch the terminal, and start the engine once the screen is painted."""
         if self._driver is not None:
             self._pictures.connect(self._driver.write)
-        self.app_resume_signal.subscribe(self, lambda _: self._redraw_pictures())
+        self.app_resume_signal.subscribe(self, lambda _: self._redraw())
         self.theme_changed_signal.subscribe(self, lambda theme: self._follow_theme())
         hangup.watch(self)
         self.call_after_refresh(self._start)
@@ -149,6 +150,8 @@ class TuivisApp(App[int]):
             self.apply(event)
             if isinstance(event, Loaded):
                 engine.send(Open(settings.input))
+            if isinstance(event, Activations):
+                self.apply(Noted(export_backward(self.state, event, self._target)))
         self._engine = None
         self.apply(EngineLost(await engine.ending(), str(log)))
 
@@ -179,6 +182,18 @@ class TuivisApp(App[int]):
 
         self.push_screen(Prompt("unit", placeholder="number"), go)
 
+    def action_target(self) -> None:
+        """Ask for the class that is asked about."""
+
+        def ask(text: str | None) -> None:
+            labels = self.state.loaded.labels if self.state.loaded else ()
+            try:
+                self.apply(ClassTargeted(class_number(text, labels) if text and text.strip() else None))
+            except UserError as error:
+                self.apply(Noted(str(error)))
+
+        self.push_screen(Prompt("class", placeholder="number or name; none: the predicted one"), ask)
+
     def action_copy(self) -> None:
         """Copy the unit's address with OSC 52."""
         address = f"{self.state.view.layer}/{self.state.view.unit}"
@@ -186,7 +201,11 @@ class TuivisApp(App[int]):
         self.apply(Noted(f"copied {address}"))
 
     def action_export(self) -> None:
-        """Ask for a file's name, and write the mosaic as it is on screen."""
+        """Ask for a file's name, and write the mosaic as it is on screen, or the backward pass with its raw arrays."""
+        show = self.state.request()
+        if show is not None and show.backward is not None:
+            self._export_backward(Read(0, show.picture, show.backward.layer, show.backward, show.off))
+            return
         picture = self.explore.query_one(MosaicPane).exported()
         if picture is None:
             self.apply(Noted("nothing to export yet"))
@@ -198,12 +217,23 @@ class TuivisApp(App[int]):
 
         self.push_screen(Prompt("export to", export_name(self.state)), write)
 
+    def _export_backward(self, read: Read) -> None:
+        def ask(path: str | None) -> None:
+            if path and self._engine is not None:
+                self._target = path
+                self._engine.send(read)
+
+        self.push_screen(Prompt("export to", export_name(self.state)), ask)
+
     def action_help(self) -> None:
         """Show the keys."""
         self.push_screen(Help(binding for _, binding in self._all_bindings()))
 
     def _all_bindings(self) -> list[tuple[DOMNode, Binding]]:
-        return bindings_of((self.explore.query_one(MosaicPane), self.explore, self), self.settings.keys)
+        return bindings_of(
+            (self.explore.query_one(MosaicPane), self.explore.query_one(UnitMap), self.explore, self),
+            self.settings.keys,
+        )
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield the palette's commands: those of Textual that make sense here, and every binding."""
@@ -232,6 +262,11 @@ class TuivisApp(App[int]):
         if self._pictures.resize_cell(cell):
             self._redraw_pictures()
 
+    def _redraw(self) -> None:
+        """Draw the whole screen again: another program had it, and Textual paints only what has changed since."""
+        self._redraw_pictures()
+        self.refresh(layout=True)
+
     def _redraw_pictures(self) -> None:
         for pane in self.explore.query(PicturePane):
             pane.forget()
@@ -244,25 +279,3 @@ class TuivisApp(App[int]):
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.close()
-
-
-def run(settings: Settings) -> int:
-    """Probe the terminal, run the explorer in it, and return the exit code.
-
-    Raises
-    ------
-    UserError
-        If the settings name a theme, a binding or a protocol that does not exist.
-    """
-    themes = [*BUILTIN_THEMES, *(theme.name for theme in THEMES)]
-    if settings.theme not in themes:
-        raise UserError(f"no theme {printable(settings.theme)}{nearest(settings.theme, themes)}")
-    check_keys(settings.keys, (MosaicPane, LayerTree, ExploreScreen, TuivisApp))
-    terminal, typed = probe(sys.stdin.fileno(), sys.stdout.fileno(), os.environ)
-    display = Display(terminal, choose(terminal, os.environ, settings.protocol))
-    if terminal.true_colour:
-        # Over SSH the variable is lost, and Textual would reduce the placeholders' colour, which is the picture's id.
-        os.environ["COLORTERM"] = "truecolor"
-    app = TuivisApp(settings, display, typed)
-    app.run()
-    return app.return_code or 0

@@ -6,7 +6,7 @@ import copy
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import click
 import msgspec
@@ -15,6 +15,9 @@ from tuivis import __version__, config
 from tuivis.config import Settings
 from tuivis.errors import UserError, nearest, printable
 from tuivis.files import check_target
+
+if TYPE_CHECKING:
+    from tuivis.engine.values import Backpass
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -27,6 +30,11 @@ Examples:
   tuivis snapshot resnet18 --layer layer3 -o layer3.png
   tuivis doctor                                what your terminal can do, and what to do about it
 """
+
+BackwardMode = Literal["gradient", "deconv", "guided", "input", "gradcam"]
+BackwardView = Literal["raw", "gray", "norm", "blur", "overlay"]
+BACKWARD_HELP = "Go back to the pixels; input is gradient x input, gradcam is for the predicted class."
+VIEW_HELP = "The backward pass as raw (default), gray, norm, blur (blurred norm), or overlay on the input."
 
 MODEL_HELP = "MODEL: efficientnet_lite0 (default), a classifier of torchvision, timm:NAME, or FILE.py:FUNCTION."
 
@@ -109,10 +117,10 @@ def explore(**given: Any) -> int:
     """Browse the layers and units of MODEL."""
     settings = _settings(**given)
     if sys.stdin.isatty() and sys.stdout.isatty():
-        from tuivis import app
+        from tuivis import explore
 
         _check_theme(settings.theme)
-        return app.run(settings)
+        return explore.run(settings)
     from tuivis import snapshot
 
     taken = snapshot.take(settings, given["unit"])
@@ -162,21 +170,25 @@ def layers(show_all: bool, as_json: bool, **given: Any) -> None:
     "--npz",
     metavar="FILE.npz",
     type=click.Path(path_type=Path),
-    help="Write the network's input and the layer's raw activations, too.",
+    help="Write the network's input and the layer's raw activations, too (and the gradient, with --backward).",
 )
+@click.option("--backward", metavar="MODE", type=click.Choice(get_args(BackwardMode)), help=BACKWARD_HELP)
+@click.option("--at", metavar="Y,X", help="Start the backward pass from one position of the map, or from: strongest.")
+@click.option("--view", metavar="V", type=click.Choice(get_args(BackwardView)), default="raw", help=VIEW_HELP)
 @_json
 def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> None:
-    """Write a picture of one layer or unit.
+    """Write a picture of one layer or unit, or of what drives a unit.
 
     It shows the first picture of SRC. Without a layer it takes one in the middle of the network.
     """
     from tuivis import snapshot as work
 
+    passed = _backpass(given.pop("backward"), given.pop("view"), given.pop("at"), given["unit"])
     settings = _settings(**given)
     check_target(output, ".png")
     if npz is not None:
         check_target(npz, ".npz")
-    taken = work.take(settings, given["unit"])
+    taken = work.take(settings, given["unit"], passed)
     _note(taken.notes)
     picture = taken.draw(settings)
     work.write(taken, picture, output, npz)
@@ -270,6 +282,37 @@ def show_recipes(name: str | None, changes: tuple[str, ...], as_json: bool) -> N
         _print_pairs((f"{recipe.name:<16}", recipe.about) for recipe in found)
 
 
+@cli.command(epilog=MODEL_HELP)
+@click.argument("model")
+@_options(_weights, _input, _layer, _device)
+@click.option(
+    "--class", "target", metavar="C", help="The class: its number or its name; the predicted one if left out."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@_json
+def rank(target: str | None, as_csv: bool, as_json: bool, **given: Any) -> None:
+    """Rank a layer's units by what they do for a class.
+
+    Three ways: by ablation (how far the class's output falls when the unit is zero), by gradient x activation, and by
+    activation. It looks at the first picture of SRC.
+    """
+    from tuivis import rank as work
+
+    if as_csv and as_json:
+        raise UserError("--csv and --json exclude each other: give one of them")
+    report = work.rank(_settings(**given), target)
+    _note(report.notes)
+    if as_json:
+        _print_json(report)
+    elif as_csv:
+        click.echo(work.as_csv(report), nl=False)
+    else:
+        from rich.console import Console
+
+        click.echo(work.heading(report))
+        Console(width=None if sys.stdout.isatty() else 100_000).print(work.table(report))
+
+
 @cli.command()
 @_json
 def doctor(as_json: bool) -> None:
@@ -332,6 +375,25 @@ def run(arguments: list[str] | None = None) -> int:
         return 130
     click.echo(f"tuivis: {message}", err=True)
     return 2
+
+
+def _backpass(mode: BackwardMode | None, view: BackwardView, at: str | None, unit: int | None) -> Backpass | None:
+    """Return the backward pass that the options ask for, its layer left open."""
+    if mode is None:
+        if at is not None:
+            raise UserError("--at needs a backward pass: give --backward, too")
+        return None
+    from tuivis.engine.values import Backpass
+
+    if unit is None:
+        raise UserError(f"--backward {mode} needs a unit: give --unit N")
+    start: Any = at or "map"
+    if at not in (None, "strongest"):
+        numbers = str(at).split(",")
+        if len(numbers) != 2 or not all(number.strip().isdecimal() for number in numbers):
+            raise UserError(f"--at {printable(at)} is no position: give a row and a column (--at 3,12), or strongest")
+        start = tuple(map(int, numbers))
+    return Backpass(mode, view, "", unit, start)
 
 
 def _settings(**given: Any) -> Settings:

@@ -22,7 +22,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     model, weights, device
-        As `tuivis.engine.protocol.Load` takes them.
+        As `tuivis.engine.commands.Load` takes them.
     input
         Pictures, folders, list files, or "demo".
     layer, unit

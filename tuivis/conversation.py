@@ -13,7 +13,8 @@ from rich.text import Text
 
 from tuivis import config
 from tuivis.engine.client import Engine
-from tuivis.engine.protocol import Command, Event, Failed, Progress
+from tuivis.engine.events import Failed, Progress
+from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, printable
 
 Answer = TypeVar("Answer", bound=Event)

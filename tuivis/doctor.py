@@ -10,7 +10,9 @@ import msgspec
 from tuivis import config
 from tuivis.config import Settings
 from tuivis.conversation import Conversation, converse
-from tuivis.engine.protocol import DeviceInfo, Devices, ListDevices
+from tuivis.engine.commands import ListDevices
+from tuivis.engine.events import Devices
+from tuivis.engine.values import DeviceInfo
 from tuivis.errors import UserError, printable
 from tuivis.render import protocols
 from tuivis.render.probe import Terminal, probe

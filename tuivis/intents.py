@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tuivis.engine.protocol import Show
+from tuivis.engine.commands import Show
 
 Setting = Literal["gamma", "boost", "normalisation", "order", "colours"]
 
@@ -82,6 +82,73 @@ class Toggled:
 
 
 @dataclass(frozen=True)
+class BackwardCycled:
+    """Take the next useful combination of mode and view, the next mode, the next view, or the next start."""
+
+    what: Literal["combination", "mode", "view", "start"]
+
+
+@dataclass(frozen=True)
+class LookToggled:
+    """Switch gradients in the mosaic, or the unit's relations, on or off."""
+
+    what: Literal["gradients", "relations"]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Keep the backward unit while the selection moves, or let it follow again."""
+
+
+@dataclass(frozen=True)
+class PositionPicked:
+    """Start the backward pass from one position of the unit's map."""
+
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
+class PositionMoved:
+    """Move the position that the backward pass starts from; it begins at the strongest."""
+
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class ClassTargeted:
+    """Ask about a class, None for the predicted one."""
+
+    index: int | None
+
+
+@dataclass(frozen=True)
+class Switched:
+    """Switch the unit, or its whole layer, off (zero, or the mean over the photographs) or on again."""
+
+    layer: bool = False
+    mean: bool = False
+
+
+@dataclass(frozen=True)
+class SwitchedOn:
+    """Put all back that is off."""
+
+
+@dataclass(frozen=True)
+class Visited:
+    """Go to one of the unit's relatives: 1 .. 4 feed it, 5 .. 8 are fed by it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Rested:
+    """The selection has rested for a moment: there is time for what takes longer."""
+
+
+@dataclass(frozen=True)
 class Defaults:
     """Put every view setting back."""
 
@@ -99,6 +166,13 @@ class Noted:
     """Something to say in the status line."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class MosaicSent:
+    """The terminal was sent a mosaic whose tiles are new, in so many bytes."""
+
+    size: int
 
 
 @dataclass(frozen=True)

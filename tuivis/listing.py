@@ -9,7 +9,9 @@ from rich.text import Text
 
 from tuivis.config import Settings
 from tuivis.conversation import Conversation, converse
-from tuivis.engine.protocol import LayerInfo, Load, Loaded
+from tuivis.engine.commands import Load
+from tuivis.engine.events import Loaded
+from tuivis.engine.values import LayerInfo
 from tuivis.errors import printable
 
 

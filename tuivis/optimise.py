@@ -17,22 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from tuivis.config import Settings
 from tuivis.conversation import Conversation, DiedError, conversation, converse
+from tuivis.engine.commands import ListDevices, Load, Open, Optimise
+from tuivis.engine.events import Devices, Finished, JobEnded, JobStarted, Loaded, Opened, Stepped
 from tuivis.engine.optimise.recipes import Recipe
 from tuivis.engine.optimise.results import Result, Run, Target, read, sidecar
-from tuivis.engine.protocol import (
-    Devices,
-    Event,
-    Finished,
-    JobEnded,
-    JobStarted,
-    ListDevices,
-    Load,
-    Loaded,
-    Open,
-    Opened,
-    Optimise,
-    Stepped,
-)
+from tuivis.engine.protocol import Event
 from tuivis.errors import UserError, nearest, printable
 from tuivis.files import harmless_name, write_whole
 

@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 
 from tuivis.config import Settings
 from tuivis.conversation import Conversation, converse
-from tuivis.engine.protocol import Activations, Kind, LayerInfo, Load, Loaded, Open, Opened, Prediction, Read
+from tuivis.engine.commands import Load, Open, Read
+from tuivis.engine.events import Activations, Backward, Loaded, Opened
+from tuivis.engine.values import Backpass, Kind, LayerInfo, Prediction
 from tuivis.errors import UserError, printable
+from tuivis.export import raw_arrays
 from tuivis.files import harmless_name, write_whole
-from tuivis.state import State, reduce
+from tuivis.reduce import reduce
+from tuivis.state import State
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,7 +32,7 @@ STRONGEST = 5
 
 
 class UnitReport(msgspec.Struct, frozen=True):
-    """One unit in numbers, as in `tuivis.engine.protocol.Unit`; null is what it has no value for."""
+    """One unit in numbers, as in `tuivis.engine.events.Unit`; null is what it has no value for."""
 
     unit: int
     maximum: float | None
@@ -125,7 +129,22 @@ class Snapshot:
         unit = report.unit.unit
         heading = [*_heading(report), _numbers(report.unit, report)]
         pixels, shown = self.activations.pixels.numpy(), sheet.quantise(self.values[unit : unit + 1])
-        return sheet.unit_sheet(pixels, shown, settings.colours, heading)
+        return sheet.unit_sheet(pixels, shown, settings.colours, heading, self._backward(settings))
+
+    def _backward(self, settings: Settings) -> dict[str, NDArray[np.uint8]]:
+        """Return the backward pass's picture by its caption, if there is one."""
+        from tuivis.render import colormap
+        from tuivis.render.backward import coloured
+
+        backward = self.activations.backward
+        if backward is None:
+            return {}
+        if backward.reason:
+            raise UserError(backward.reason)
+        palette = colormap.palette(settings.colours, 256, 1.0, colormap.CHROMES["dark"])
+        over = backward.backpass.mode == "gradcam" or backward.backpass.view == "overlay"
+        seen = self.activations.pixels.numpy()
+        return {caption(backward): coloured(backward.pixels.numpy(), seen, over, palette)}
 
     @cached_property
     def _by_strength(self) -> list[int]:
@@ -150,8 +169,10 @@ class Snapshot:
         )
 
 
-def take(settings: Settings, unit: int | None) -> Snapshot:
+def take(settings: Settings, unit: int | None, backward: Backpass | None = None) -> Snapshot:
     """Look at the first picture of `settings.input`: at the layer of the settings, and at `unit` if it is not None.
+
+    `backward` asks for a backward pass; its layer is that of the settings.
 
     Raises
     ------
@@ -164,7 +185,8 @@ def take(settings: Settings, unit: int | None) -> Snapshot:
         opened = await engine.ask(Open(settings.input), Opened)
         layer = settings.layer or reduce(State(), loaded).view.layer
         _check_unit(unit, layer, loaded.layers)
-        return Snapshot(loaded, opened, await engine.ask(Read(1, 0, layer), Activations), unit)
+        passed = backward and msgspec.structs.replace(backward, layer=layer)
+        return Snapshot(loaded, opened, await engine.ask(Read(1, 0, layer, passed), Activations), unit)
 
     return converse(talk)
 
@@ -187,9 +209,19 @@ def write(snapshot: Snapshot, picture: Image, png: Path, npz: Path | None) -> No
     picture.save(data, "PNG")
     if npz is not None:
         arrays = io.BytesIO()
-        np.savez(arrays, input=snapshot.activations.input.numpy(), activations=snapshot.values)
+        np.savez(arrays, allow_pickle=False, **raw_arrays(snapshot.activations))
         write_whole(npz, arrays.getvalue())
     write_whole(png, data.getvalue())
+
+
+def caption(backward: Backward) -> str:
+    """Return what a backward pass is, in a few words."""
+    passed = backward.backpass
+    if passed.mode == "gradcam":
+        return printable(f"Grad-CAM: {backward.label}")
+    start = "" if passed.start == "map" else f" from {passed.start}"
+    mode = "gradient x input" if passed.mode == "input" else passed.mode
+    return f"{mode}, {passed.view}{start}"
 
 
 def derived_name(report: Report) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,31 @@ def test_the_screen_shows_the_activations(sshd: Sshd, folder: Path, name: str, e
         desktop.until(lambda screen: not is_mosaic(screen, entries))
         desktop.press("Escape")
         desktop.until(lambda screen: is_mosaic(screen, entries))
+
+
+EDIT = """
+import sys, time
+import numpy as np
+from tuivis.render.kitty import KittyPlaceholders
+from tuivis.render.kitty_placed import KittyPlaced
+from tuivis.render.picture import Box, CellSize, Picture, Rect
+
+cell, box = CellSize(8, 17), Box(0, 0, 40, 20)
+before, after = (Picture(pixels) for pixels in np.load("pictures.npy"))
+encoder = KittyPlaceholders(7, cell)
+encoder.draw(before, box)
+shown = KittyPlaced(7, cell).draw(before, box)
+sys.stdout.buffer.write(b"\\x1b[?25l\\x1b[2J" + shown + encoder.update(after, box, [Rect(16, 17, 304, 306)]))
+sys.stdout.flush()
+time.sleep(600)
+"""
+"""Places a picture, for a kitty without placeholders, and changes a part of it as one with them is told to."""
+
+
+def test_kitty_changes_a_part_that_comes_in_many_pieces(folder: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 8, (2, 340, 320, 1), np.uint8) * 36
+    before, after = np.repeat(noise, 3, axis=3)
+    after[:17], after[:, :16], after[323:] = before[:17], before[:, :16], before[323:]
+    np.save(folder / "pictures.npy", [before, after])
+    with Desktop("kitty", [sys.executable, "-c", EDIT], folder) as desktop:
+        desktop.until(lambda screen: bool(np.abs(screen[:340, :320].astype(int) - after).max() <= TOLERANCE))

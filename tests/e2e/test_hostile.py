@@ -14,7 +14,7 @@ from PIL import Image
 from tests.e2e.terminal import TUIVIS, Terminal, engine_of, gone_within
 from tuivis import __version__
 from tuivis.engine import protocol
-from tuivis.engine.protocol import Hello, Load
+from tuivis.engine.commands import Hello, Load
 
 pytestmark = pytest.mark.e2e
 

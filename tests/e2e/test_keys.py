@@ -110,11 +110,16 @@ def test_the_numbers_are_those_of_the_unit(program: Program) -> None:
     program.shows(levels(activation()), 57)
 
 
-@pytest.mark.xfail(reason="Textual gives keys that come together to the widget that had the focus when they came")
 def test_what_is_typed_ahead_of_a_prompt_reaches_it(program: Program) -> None:
     # Over a slow link several keys arrive in one piece.
     program.terminal.type(":57\r")
-    program.terminal.until(lambda: program.terminal.find(r"\bunit 57\s") is not None, patience=5)
+    program.terminal.until(lambda: program.terminal.find(r"\bunit 57\s") is not None, patience=10)
+
+
+def test_what_is_typed_ahead_of_a_search_reaches_it(program: Program) -> None:
+    program.terminal.type("/tripod")
+    program.terminal.until_text("class 872")
+    program.terminal.type("\x1b")
 
 
 def test_o_and_u_step_through_the_layers(program: Program) -> None:

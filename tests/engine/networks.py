@@ -18,8 +18,8 @@ from efficientnet_lite_pytorch.model import EfficientNet
 from PIL import Image
 from torch import Tensor, nn
 
-from tuivis.engine.protocol import LayerInfo
 from tuivis.engine.taps import Layers, discover
+from tuivis.engine.values import LayerInfo
 
 PHOTOGRAPHS = Path(skimage.data.__file__).parent
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import subprocess
@@ -15,27 +16,13 @@ import numpy as np
 import pytest
 import torch
 
-from tuivis.engine import protocol
+from tuivis.engine import protocol, values
 from tuivis.engine.client import Engine
-from tuivis.engine.protocol import (
-    Activations,
-    Devices,
-    Event,
-    Failed,
-    Frame,
-    Hello,
-    ListDevices,
-    Load,
-    Loaded,
-    Mosaic,
-    Open,
-    Opened,
-    Progress,
-    Read,
-    Show,
-    Tiles,
-    Unit,
-)
+from tuivis.engine.commands import Hello, ListDevices, Load, Open, Read, Show
+from tuivis.engine.events import Activations, Devices, Failed, Frame, Loaded, Mosaic, Opened, Progress, Unit
+from tuivis.engine.protocol import Event
+from tuivis.engine.server import Mailbox, Server
+from tuivis.engine.values import Tiles
 from tuivis.errors import UserError
 
 SHOW = Show(1, 0, "features.2", 1, Tiles(0, 4, 6, 6))
@@ -154,6 +141,22 @@ async def test_a_show_is_answered_by_what_changed_and_nothing_else(engine: Engin
     assert {event.generation for event in fourth if not isinstance(event, Progress)} == {4}  # type: ignore[union-attr]
 
 
+def test_what_a_skipped_show_has_made_the_ui_give_up_is_answered_again(folder: Path) -> None:
+    server = Server(io.BytesIO())
+    for command in (Load(f"{folder / 'net.py'}:make", device="cpu"), Open((str(folder),)), SHOW):
+        assert list(server.carry_out(command))
+    mailbox = Mailbox()
+    for changes in ({"unit": 2}, {"unit": 1}, {"picture": 1}, {}):
+        mailbox.put(msgspec.structs.replace(SHOW, generation=2, **changes))
+        if changes == {"unit": 1}:
+            taken = mailbox.take()
+            assert [show.unit for show in taken[1]] == [2]
+            assert [type(event) for event in server.carry_out(*taken)] == [Unit]
+    answered = list(server.carry_out(*mailbox.take()))
+    assert [type(event) for event in answered] == [Frame, Mosaic, Unit]
+    assert all(isinstance(event, Frame | Mosaic | Unit) and event.generation == 2 for event in answered)
+
+
 async def test_the_raw_activations_are_those_of_a_plain_forward_pass(engine: Engine, folder: Path) -> None:
     await loaded(engine, folder)
     engine.send(Read(7, 0, "features.2"))
@@ -261,7 +264,7 @@ assert not {"torch", "torchvision", "cv2"} & set(sys.modules)
 
 def test_messages_survive_the_wire() -> None:
     array = np.arange(12, dtype=np.float32).reshape(3, 4)
-    event = Frame(5, 1, protocol.Array.of(array), (), 1.5, protocol.DeviceInfo("cpu", "CPU", 1, 2))
+    event = Frame(5, 1, values.Array.of(array), (), 1.5, values.DeviceInfo("cpu", "CPU", 1, 2))
     data = protocol.encode(event)
     assert int.from_bytes(data[:4], "little") == len(data) - 4
     decoded = protocol.decode_event(data[4:])

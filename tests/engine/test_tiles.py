@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.engine.networks import network, photograph
-from tuivis.engine.protocol import INFINITE, LEVELS, NOT_A_NUMBER, Normalisation, Order, Tiles
 from tuivis.engine.tiles import Maps, Quantised
+from tuivis.engine.values import INFINITE, LEVELS, NOT_A_NUMBER, Normalisation, Order, Tiles
 
 NAN, INF = float("nan"), float("inf")
 Floats = NDArray[np.float64]

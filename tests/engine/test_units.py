@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from tuivis.engine.protocol import INFINITE, NOT_A_NUMBER
 from tuivis.engine.tiles import Maps
 from tuivis.engine.units import describe
+from tuivis.engine.values import INFINITE, NOT_A_NUMBER
 from tuivis.errors import UserError
 
 NAN, INF = float("nan"), float("inf")

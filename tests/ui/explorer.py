@@ -56,7 +56,7 @@ class Explorer:
             return False
         mosaic, unit = state.mosaic, state.unit
         shown = mosaic.layer == show.layer == unit.layer and unit.unit == show.unit and mosaic.tiles == show.tiles
-        settings = mosaic.normalisation == show.normalisation
+        settings = mosaic.normalisation == show.normalisation or show.gradients
         return shown and settings and mosaic.picture == unit.picture == state.frame.picture == show.picture
 
 

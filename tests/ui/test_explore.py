@@ -14,7 +14,7 @@ from PIL import Image
 from tests.ui.explorer import Explorer, explorer, gone
 from tuivis.config import Settings
 from tuivis.engine import models
-from tuivis.engine.protocol import Mosaic
+from tuivis.engine.events import Mosaic
 from tuivis.engine.sources import open_pictures
 from tuivis.render import colormap
 from tuivis.render.mosaic import compose, mark
@@ -81,8 +81,9 @@ async def test_the_first_screen_shows_the_network_looking_at_a_photograph() -> N
         assert f"rank {rank} of 112" in numbers
 
         assert "espresso" in text_of(app.explore.query_one(Predictions)).splitlines()[0]
+        await running.until(lambda: "kB" in text_of(app.explore.query_one(StatusLine)))
         status = text_of(app.explore.query_one(StatusLine))
-        assert "cpu" in status and "GiB" in status and " ms" in status and "kB" in status and "halfblock" in status
+        assert "cpu" in status and "GiB" in status and " ms" in status and "halfblock" in status
         tree = app.explore.query_one(LayerTree)
         assert tree.cursor_node is not None and tree.cursor_node.data is not None
         assert tree.cursor_node.data.name == "_blocks.10"

@@ -11,7 +11,7 @@ from textual.events import MouseScrollDown
 
 from tests.ui.explorer import explorer
 from tuivis.config import Settings
-from tuivis.engine.protocol import INFINITE, NOT_A_NUMBER
+from tuivis.engine.values import INFINITE, NOT_A_NUMBER
 from tuivis.render import colormap
 from tuivis.widgets.input import InputPane
 from tuivis.widgets.layers import LayerTree

@@ -7,19 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tuivis.engine.protocol import (
-    Array,
-    DeviceInfo,
-    Failed,
-    Kind,
-    LayerInfo,
-    Loaded,
-    Mosaic,
-    Opened,
-    Progress,
-    Tiles,
-    Unit,
-)
+from tuivis.engine.events import Failed, Loaded, Mosaic, Opened, Progress, Unit
+from tuivis.engine.values import Array, DeviceInfo, Kind, LayerInfo, Tiles
 from tuivis.intents import (
     CanvasResized,
     ClassChosen,
@@ -37,7 +26,8 @@ from tuivis.intents import (
     Toggled,
     UnitChosen,
 )
-from tuivis.state import State, reduce
+from tuivis.reduce import reduce
+from tuivis.state import State
 
 
 def layer(name: str, units: int, side: int, kind: Kind = "map", listed: bool = True) -> LayerInfo:

@@ -13,7 +13,9 @@ import msgspec
 
 from tuivis import __version__
 from tuivis.engine import protocol
-from tuivis.engine.protocol import Command, Event, Failed, Hello, Welcome
+from tuivis.engine.commands import Hello
+from tuivis.engine.events import Failed, Welcome
+from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError
 
 GRACE = 0.5

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tuivis.engine.protocol import DeviceInfo
+from tuivis.engine.values import DeviceInfo
 from tuivis.errors import UserError, printable
 
 

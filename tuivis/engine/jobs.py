@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tuivis.engine.protocol import Cancel, JobEnded, JobEvent, JobPaused, Pause, Unpause
+from tuivis.engine.commands import Cancel, Pause, Unpause
+from tuivis.engine.events import JobEnded, JobPaused
+from tuivis.engine.protocol import JobEvent
 from tuivis.errors import UserError
 
 if TYPE_CHECKING:

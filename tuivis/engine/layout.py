@@ -6,6 +6,7 @@ one forward pass, output by output, and infers both.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tuivis.engine.protocol import Kind
+from tuivis.engine.values import Kind
 
 Path = tuple[str, ...]
 
@@ -66,6 +67,19 @@ class Arrangement:
         on_picture = positions[..., self.prefix :]
         return on_picture.reshape(*on_picture.shape[:2], self.height, self.width)
 
+    @property
+    def axis(self) -> int:
+        """The axis of the units in the whole tensor."""
+        return self.unit + (self.unit >= self.batch)
+
+    def seed(self, unit: int, values: Tensor) -> Tensor:
+        """Return a tensor of `shape` that is zero but for one unit's map, which is `values` (height, width)."""
+        seed = values.new_zeros(self.shape)
+        positions = seed.select(self.batch, 0).movedim(self.unit, 0)[unit]
+        target = positions[self.prefix :] if self.prefix else positions
+        target.copy_(values.reshape(target.shape))
+        return seed
+
 
 def tensors(output: Any) -> Iterator[tuple[Path, Tensor]]:
     """Yield every tensor in a module's output with its path of keys.
@@ -78,6 +92,21 @@ def tensors(output: Any) -> Iterator[tuple[Path, Tensor]]:
     for key, value in _items(output):
         for path, tensor in tensors(value):
             yield (key, *path), tensor
+
+
+def replaced(output: Any, path: Path, tensor: Tensor) -> Any:
+    """Return a module's output with `tensor` in place of the one at `path`; the output itself stays as it is."""
+    if not path:
+        return tensor
+    inside = {key: replaced(value, path[1:], tensor) if key == path[0] else value for key, value in _items(output)}
+    if isinstance(output, Mapping):
+        changed = copy.copy(output)
+        for key in output:
+            changed[key] = inside[str(key)]  # type: ignore[index]
+        return changed
+    if isinstance(output, tuple | list):
+        return type(output)(*inside.values()) if hasattr(output, "_fields") else type(output)(inside.values())
+    return dataclasses.replace(output, **inside)
 
 
 def _items(output: Any) -> list[tuple[str, Any]]:

@@ -18,22 +18,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from tuivis import __version__
-from tuivis.engine import protocol
+from tuivis.engine import events, protocol
+from tuivis.engine.commands import Cancel, Hello, ListDevices, Load, Open, Optimise, Pause, Rank, Read, Show, Unpause
 from tuivis.engine.jobs import Jobs
-from tuivis.engine.protocol import (
-    Cancel,
-    Command,
-    Event,
-    Hello,
-    ListDevices,
-    Load,
-    Open,
-    Optimise,
-    Pause,
-    Read,
-    Show,
-    Unpause,
-)
+from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -44,23 +32,29 @@ class Mailbox:
     """Commands that wait, in order; of successive `Show` commands only the newest."""
 
     def __init__(self) -> None:
-        self._commands: deque[Command] = deque()
+        self._commands: deque[tuple[Command, tuple[Show, ...]]] = deque()
         self._arrived = threading.Condition()
 
     def put(self, command: Command) -> None:
         """Add `command`."""
         with self._arrived:
-            if isinstance(command, Show) and self._commands and isinstance(self._commands[-1], Show):
+            skipped: tuple[Show, ...] = ()
+            last, before = self._commands[-1] if self._commands else (None, ())
+            if isinstance(command, Show) and isinstance(last, Show):
                 self._commands.pop()
-            self._commands.append(command)
+                skipped = *before, last
+            self._commands.append((command, skipped))
             self._arrived.notify()
 
-    def take(self, wait: bool = True) -> Command | None:
-        """Wait for a command and remove it; without `wait`, return None where there is none."""
+    def take(self) -> tuple[Command, tuple[Show, ...]]:
+        """Wait for a command and remove it; return it with the `Show` commands that it replaced."""
         with self._arrived:
-            if wait:
-                self._arrived.wait_for(lambda: self._commands)
-            return self._commands.popleft() if self._commands else None
+            self._arrived.wait_for(lambda: self._commands)
+            return self._commands.popleft()
+
+    def waiting(self) -> bool:
+        """Say whether there is a command."""
+        return bool(self._commands)
 
 
 def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
@@ -88,6 +82,7 @@ class Server:
         self._jobs = Jobs()
         self._loaded: Load | None = None
         self._sources: tuple[str, ...] = ()
+        self._mailbox = Mailbox()
 
     def send(self, event: Event) -> None:
         """Write one event."""
@@ -96,13 +91,14 @@ class Server:
 
     def run(self, mailbox: Mailbox) -> None:
         """Carry out commands until the process ends; while none waits, jobs take their steps."""
+        self._mailbox = mailbox
         while True:
-            command = mailbox.take(wait=not self._jobs.busy)
-            if command is None:
+            if self._jobs.busy and not mailbox.waiting():
                 self._advance()
                 continue
+            command, skipped = mailbox.take()
             try:
-                for event in self.carry_out(command):
+                for event in self.carry_out(command, skipped):
                     self.send(event)
             except UserError as error:
                 self._fail(command, str(error))
@@ -110,7 +106,7 @@ class Server:
                 traceback.print_exc()
                 self._fail(command, _explain(error))
 
-    def carry_out(self, command: Command) -> Iterable[Event]:
+    def carry_out(self, command: Command, skipped: tuple[Show, ...] = ()) -> Iterable[Event]:
         """Yield the answers to `command`."""
         match command:
             case Hello():
@@ -120,9 +116,11 @@ class Server:
             case Open():
                 yield self._open(command.sources)
             case Show():
-                yield from self._loaded_viewer().show(command)
+                yield from self._loaded_viewer().show(command, skipped)
             case Read():
                 yield self._loaded_viewer().read(command)
+            case Rank():
+                yield from self._loaded_viewer().rank(command)
             case ListDevices():
                 yield _devices()
             case Optimise():
@@ -151,39 +149,39 @@ class Server:
 
     def _fail(self, command: Command, message: str) -> None:
         during = type(command).__name__
-        self.send(protocol.Failed(message, during, getattr(command, "generation", getattr(command, "job", 0))))
+        self.send(events.Failed(message, during, getattr(command, "generation", getattr(command, "job", 0))))
 
-    def _welcome(self, hello: Hello) -> protocol.Welcome:
+    def _welcome(self, hello: Hello) -> events.Welcome:
         if hello.version != protocol.VERSION:
             raise UserError(
                 f"the engine (tuivis {__version__}) speaks protocol {protocol.VERSION}, the UI"
                 f" ({printable(hello.program)}) {hello.version}: install the same version of tuivis on both machines"
             )
-        return protocol.Welcome(protocol.VERSION, f"tuivis {__version__}", os.getpid())
+        return events.Welcome(protocol.VERSION, f"tuivis {__version__}", os.getpid())
 
-    def _load(self, load: Load) -> protocol.Loaded:
-        self.send(protocol.Progress("importing torch"))
+    def _load(self, load: Load) -> events.Loaded:
+        self.send(events.Progress("importing torch"))
         from tuivis.engine import models
         from tuivis.engine.viewer import Viewer
 
         self._viewer = None
-        self.send(protocol.Progress(f"loading {load.model}"))
+        self.send(events.Progress(f"loading {load.model}"))
         model = models.load(load.model, load.weights, load.device, load.seed, self._report)
-        self.send(protocol.Progress("finding the layers"))
-        viewer = Viewer(model)
+        self.send(events.Progress("finding the layers"))
+        viewer = Viewer(model, self._mailbox.waiting)
         self._viewer, self._loaded = viewer, load
         return viewer.loaded()
 
     def _report(self, text: str, fraction: float | None) -> None:
-        self.send(protocol.Progress(text, fraction))
+        self.send(events.Progress(text, fraction))
 
-    def _open(self, sources: tuple[str, ...]) -> protocol.Opened:
+    def _open(self, sources: tuple[str, ...]) -> events.Opened:
         from tuivis.engine.sources import open_pictures
 
         pictures = open_pictures(sources)
         self._loaded_viewer().open(pictures)
         self._sources = sources
-        return protocol.Opened(tuple(pictures.names), tuple(pictures.notes))
+        return events.Opened(tuple(pictures.names), tuple(pictures.notes))
 
     def _loaded_viewer(self) -> Viewer:
         if self._viewer is None:
@@ -191,13 +189,13 @@ class Server:
         return self._viewer
 
 
-def _devices() -> protocol.Devices:
+def _devices() -> events.Devices:
     from importlib.metadata import version
 
     from tuivis.engine import devices
 
     names = ("torch", "torchvision", "opencv-python-headless", "textual", "textual-image", "numpy")
-    return protocol.Devices(devices.all_devices(), {name: version(name) for name in names})
+    return events.Devices(devices.all_devices(), {name: version(name) for name in names})
 
 
 def _explain(error: Exception) -> str:

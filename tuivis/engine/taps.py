@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from tuivis.engine.layout import Arrangement, Evidence, Path, tensors
-from tuivis.engine.protocol import LayerInfo
+from tuivis.engine.values import LayerInfo
 from tuivis.errors import UserError, printable
 
 _SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -147,24 +147,50 @@ def forward(module: nn.Module, layers: Layers, batch: Tensor, layer: str) -> tup
     """
     tap = layers.tap(layer)
     activations: list[Tensor] = []
-    calls = Counter[str]()
-
-    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        if calls[tap.module] == tap.call:
-            activations.append(tap.read(output))
-        calls[tap.module] += 1
-
-    with torch.no_grad(), blame(module), removed(module.get_submodule(tap.module).register_forward_hook(hook)):
-        result = module(batch)
-        answer = layers.taps[layers.output].read(result) if layers.output in layers.taps else batch.new_empty(0, 1, 1)
+    with torch.no_grad(), blame(module), at(module, tap, lambda output: activations.append(tap.read(output))):
+        answer = scores(layers, module(batch))
     if not activations:
-        raise UserError(f"The model did not compute layer {printable(layer)} for this picture: choose another layer.")
-    return answer.float().mean((1, 2)), activations[0]
+        raise not_computed(layer)
+    return answer, activations[0]
+
+
+def scores(layers: Layers, result: Any) -> Tensor:
+    """Return the model's output (classes,) as `forward` does, from what the model returned."""
+    if layers.output not in layers.taps:
+        return torch.empty(0)
+    return layers.taps[layers.output].read(result).float().mean((1, 2))
+
+
+def not_computed(layer: str) -> UserError:
+    """Return the error for a layer that a forward pass did not come by."""
+    return UserError(f"The model did not compute layer {printable(layer)} for this picture: choose another layer.")
+
+
+@contextmanager
+def at(module: nn.Module, tap: Tap, act: Callable[[Any], Any]) -> Iterator[None]:
+    """Call `act` on the output of a layer's module, at the layer's call in each forward pass of the model `module`.
+
+    What `act` returns, if anything, replaces the output.
+    """
+    calls = 0
+
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return act(output) if calls == tap.call + 1 else None
+
+    def begin(_module: nn.Module, _inputs: Any) -> None:
+        nonlocal calls
+        calls = 0
+
+    begun = removed(module.register_forward_pre_hook(begin))
+    with begun, removed(module.get_submodule(tap.module).register_forward_hook(hook)):
+        yield
 
 
 @contextmanager
 def removed(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
-    """Remove a hook in the end."""
+    """Remove a hook at the end."""
     try:
         yield
     finally:

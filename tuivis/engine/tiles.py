@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from tuivis.engine.protocol import INFINITE, LEVELS, NOT_A_NUMBER, Normalisation, Order, Tiles
+from tuivis.engine.values import INFINITE, LEVELS, NOT_A_NUMBER, Normalisation, Order, Tiles
 
 _SMALLEST_SPAN = LEVELS * float(np.finfo(np.float32).tiny)
 _SMALLEST_BOOSTED = 1e-6
@@ -72,8 +72,12 @@ class Maps:
         """
         return self._by_strength if order == "strength" else np.arange(len(self.values), dtype=np.int32)
 
-    def levels(self, tiles: Tiles, order: Order, normalisation: Normalisation, boost: float) -> Quantised:
+    def levels(
+        self, tiles: Tiles, order: Order | NDArray[np.int32], normalisation: Normalisation, boost: float
+    ) -> Quantised:
         """Return the tiles in slots `tiles.first` .. `tiles.first + tiles.count - 1` of the order.
+
+        `order` may also be the units themselves in another order, (units,).
 
         There are fewer where the layer ends. Maps larger than `tiles.height` x `tiles.width` are averaged down, each
         axis by itself; smaller ones keep their size. A tile's pixel is NOT_A_NUMBER if any value that it stands for
@@ -91,7 +95,8 @@ class Maps:
         maximum to the power -b before that. Units whose maximum is not positive, or under a millionth of the layer's,
         are left as they are.
         """
-        units = self.order(order)[tiles.first : tiles.first + tiles.count].astype(np.int64)
+        permutation = order if isinstance(order, np.ndarray) else self.order(order)
+        units = permutation[tiles.first : tiles.first + tiles.count].astype(np.int64)
         statistics = self._statistics
         factor = _boost(statistics.high, boost)
         scale = _scale(factor * statistics.low, factor * statistics.high, normalisation)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tuivis.engine.protocol import Tiles
 from tuivis.engine.tiles import Maps
+from tuivis.engine.values import Tiles
 from tuivis.errors import UserError
 
 

@@ -22,11 +22,19 @@ def move(row: int, column: int) -> bytes:
     return b"\x1b[%d;%dH" % (row + 1, column + 1)
 
 
-def blank(box: Box) -> bytes:
-    """Return the bytes that overwrite `box` with blanks in default colours, cursor and colours kept."""
+def ground(paper: bytes) -> bytes:
+    """Return the sequence that sets the background to SGR parameters, nothing for none."""
+    return b"\x1b[%bm" % paper if paper else b""
+
+
+def blank(box: Box, paper: bytes) -> bytes:
+    """Return the bytes that overwrite `box` with blanks, cursor and colours kept.
+
+    `paper` is the background's SGR parameters, empty for the terminal's own.
+    """
     spaces = b" " * box.columns
     rows = b"".join(move(box.row + row, box.column) + spaces for row in range(box.rows))
-    return SAVE + PLAIN + rows + RESTORE
+    return SAVE + PLAIN + ground(paper) + rows + RESTORE
 
 
 def runs(changed: NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuivis.render.ansi import PLAIN, RESTORE, SAVE, move, runs
+from tuivis.render.ansi import PLAIN, RESTORE, SAVE, ground, move, runs
 from tuivis.render.painted import Painted
 from tuivis.render.picture import Box, Picture, Rect
 
 Colours = Literal["true", "256"]
 
 _DEFAULT = -1
-"""The terminal's own colour, under the last row of a picture of odd height."""
+"""The pane's background, under the last row of a picture of odd height."""
 
 _UPPER_HALF = "▀".encode()
 
@@ -64,7 +64,7 @@ class HalfBlocks(Painted):
 
     def _show(self, box: Box, changed: NDArray[np.bool_]) -> bytes:
         style = _true_style if self._colours == "true" else _palette_style
-        parts = [SAVE, PLAIN]
+        parts = [SAVE, PLAIN, ground(self.paper)]
         foreground, background = _DEFAULT, _DEFAULT
         for row, start, stop in runs(changed):
             parts.append(move(box.row + row, box.column + start))
@@ -72,7 +72,8 @@ class HalfBlocks(Painted):
                 # A blank has no foreground, so the one in force may stay.
                 ink = foreground if upper == lower else upper
                 if (ink, lower) != (foreground, background):
-                    new = [style(38, ink)] * (ink != foreground) + [style(48, lower)] * (lower != background)
+                    paper = style(48, lower) if lower != _DEFAULT else self.paper or b"49"
+                    new = [style(38, ink)] * (ink != foreground) + [paper] * (lower != background)
                     parts.append(b"\x1b[%bm" % b";".join(new))
                     foreground, background = ink, lower
                 parts.append(b" " if upper == lower else _UPPER_HALF)
@@ -80,17 +81,15 @@ class HalfBlocks(Painted):
 
 
 @lru_cache(1 << 16)
-def _true_style(ground: int, colour: int) -> bytes:
-    """Return the SGR parameters of a 24-bit colour; `ground` is 38 for the foreground and 48 for the background."""
-    if colour == _DEFAULT:
-        return b"%d" % (ground + 1)
-    return b"%d;2;%d;%d;%d" % (ground, colour >> 16, colour >> 8 & 255, colour & 255)
+def _true_style(layer: int, colour: int) -> bytes:
+    """Return the SGR parameters of a 24-bit colour; `layer` is 38 for the foreground and 48 for the background."""
+    return b"%d;2;%d;%d;%d" % (layer, colour >> 16, colour >> 8 & 255, colour & 255)
 
 
 @lru_cache(1 << 16)
-def _palette_style(ground: int, colour: int) -> bytes:
+def _palette_style(layer: int, colour: int) -> bytes:
     """Return the SGR parameters of one of the 256 colours."""
-    return b"%d" % (ground + 1) if colour == _DEFAULT else b"%d;5;%d" % (ground, colour)
+    return b"%d;5;%d" % (layer, colour)
 
 
 def _true(rgb: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -56,10 +56,11 @@ NUMBERS = tuple(_numbers())
 def transmission(keys: str, data: bytes) -> bytes:
     """Return the escape sequences that carry `data` under the command `keys`, in chunks.
 
-    kitty wants `a=f` again in the later chunks of a frame edit, and `m` alone (`q` is allowed) in those of `a=T`.
+    The later chunks of `a=T` have `m` alone (`q` is allowed). Those of a frame edit have all keys again: kitty 0.41
+    shows nothing after `a=f` alone, and adds a frame where `r` is missing.
     """
     text = b64encode(data)
-    again = "a=f,q=2" if keys.startswith("a=f,") else "q=2"
+    again = keys if keys.startswith("a=f,") else "q=2"
     chunks = []
     for start in range(0, len(text), CHUNK):
         more = ",m=1" * (start + CHUNK < len(text))
@@ -78,6 +79,8 @@ class KittyPlaceholders:
 
     `image_id`, 1 .. 2^24 - 1, is this pane's alone. It travels in the placeholders' foreground colour.
     """
+
+    paper = b""
 
     def __init__(self, image_id: int, cell: CellSize, edits: bool = True) -> None:
         assert 0 < image_id < 1 << 24

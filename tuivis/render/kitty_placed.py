@@ -13,6 +13,8 @@ from tuivis.render.picture import Box, CellSize, Picture, Rect
 class KittyPlaced:
     """An encoder for kitty 0.20 .. 0.27, Konsole and WezTerm. `image_id`, below 2^32, is this pane's alone."""
 
+    paper = b""
+
     def __init__(self, image_id: int, cell: CellSize) -> None:
         self._id = image_id
         self._cell = cell

@@ -7,9 +7,16 @@ from tuivis.render.picture import Box, Picture
 
 
 class Painted:
-    """Knows which cells the picture on the screen covers."""
+    """Knows which cells the picture on the screen covers.
+
+    Attributes
+    ----------
+    paper
+        SGR parameters of the blank cells' background, empty for the terminal's own.
+    """
 
     def __init__(self) -> None:
+        self.paper = b""
         self._shown: Box | None = None
         self._size = (0, 0)
 
@@ -25,14 +32,14 @@ class Painted:
         if last is None or (last, self._size) == (shown, size):
             before = b""
         else:
-            before = blank(box.overlap(last))
+            before = blank(box.overlap(last), self.paper)
         self._size = size
         return before
 
     def erase(self) -> bytes:
         """Write blanks over the picture."""
         shown, self._shown = self._shown, None
-        return blank(shown) if shown else b""
+        return blank(shown, self.paper) if shown else b""
 
     def forget(self) -> None:
         """Take note that the picture is gone."""

@@ -114,8 +114,10 @@ class Encoder(Protocol):
 
     An encoder is stateful: it knows what the terminal holds for its pane. Every method returns bytes that the caller
     writes in one piece and in order; every sequence of bytes leaves the cursor and the colours as they were (ESC 7 /
-    ESC 8).
+    ESC 8). `paper` is the SGR parameters of the background of the pane's blank cells, empty for the terminal's own.
     """
+
+    paper: bytes
 
     def canvas(self, columns: int, rows: int) -> tuple[int, int]:
         """Return (width, height): the pixels that a pane of so many cells offers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 
@@ -69,7 +69,13 @@ def mosaic_sheet(layer: Quantised, colours: colormap.Name, heading: Sequence[str
     return sheet
 
 
-def unit_sheet(pixels: Pixels, unit: Quantised, colours: colormap.Name, heading: Sequence[str]) -> Image.Image:
+def unit_sheet(
+    pixels: Pixels,
+    unit: Quantised,
+    colours: colormap.Name,
+    heading: Sequence[str],
+    more: Mapping[str, Pixels] | None = None,
+) -> Image.Image:
     """Return the input, one unit's map, and the map laid over the input; a 1 x 1 map leaves only the input.
 
     Parameters
@@ -82,6 +88,8 @@ def unit_sheet(pixels: Pixels, unit: Quantised, colours: colormap.Name, heading:
         The colour map.
     heading
         The title, then smaller lines.
+    more
+        Further pictures of the input's size, (H, W, 3) uint8, each by its caption.
     """
     palette = colormap.palette(colours, 256, 1.0, _CHROME)
     levels = unit.levels[0]
@@ -90,6 +98,7 @@ def unit_sheet(pixels: Pixels, unit: Quantised, colours: colormap.Name, heading:
     if levels.size > 1:
         flat = Image.fromarray(palette[levels]).resize(seen.shape[1::-1], Image.Resampling.NEAREST)
         panels |= {"map": np.asarray(flat), "overlay": overlay(seen, levels, palette)}
+    panels |= {caption: fit(panel, _LARGEST_TILE, _LARGEST_TILE) for caption, panel in (more or {}).items()}
     height, width = seen.shape[:2]
     room = len(panels) * (width + _MARGIN) - _MARGIN, height + _TEXT + _GAP
     sheet, top = _headed(room, heading)

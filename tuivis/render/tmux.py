@@ -50,6 +50,8 @@ def wrap(sequence: bytes) -> bytes:
 class ThroughTmux:
     """An encoder whose Kitty graphics reach the terminal around tmux; its placeholders are text, which tmux keeps."""
 
+    paper = b""
+
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self.canvas = encoder.canvas

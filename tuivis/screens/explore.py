@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,15 +12,30 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import var
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Static
 
-from tuivis.intents import Cycled, Defaults, LayerStepped, PictureStepped, Toggled
+from tuivis.intents import (
+    BackwardCycled,
+    Cycled,
+    Defaults,
+    Frozen,
+    LayerStepped,
+    LookToggled,
+    PictureStepped,
+    Rested,
+    Switched,
+    SwitchedOn,
+    Toggled,
+    Visited,
+)
 from tuivis.state import State
 from tuivis.widgets.display import Display
 from tuivis.widgets.input import InputPane
 from tuivis.widgets.intent import Intent
 from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
+from tuivis.widgets.off import OffList
 from tuivis.widgets.picture import PicturePane
 from tuivis.widgets.predictions import Predictions
 from tuivis.widgets.status import StatusLine
@@ -27,6 +43,24 @@ from tuivis.widgets.unit import UnitPanel
 
 SMALLEST = (80, 24)
 """Cells. Below this the panes would show nothing that can be read."""
+
+
+REST = 0.3
+"""Seconds that the selection rests before the unit's relations are asked for."""
+
+_INTENTS: dict[str, Callable[..., object]] = {
+    "layer": LayerStepped,
+    "picture": PictureStepped,
+    "toggle": Toggled,
+    "cycle": Cycled,
+    "defaults": Defaults,
+    "backward": BackwardCycled,
+    "freeze": Frozen,
+    "look": LookToggled,
+    "visit": Visited,
+    "off": Switched,
+    "on": SwitchedOn,
+}
 
 
 class ExploreScreen(Screen[None]):
@@ -46,7 +80,19 @@ class ExploreScreen(Screen[None]):
         Binding("t", "intend('cycle', 'gamma')", "gamma", id="view.gamma"),
         Binding("T", "intend('cycle', 'boost')", "boost of weak units", id="view.boost"),
         Binding("C", "intend('cycle', 'colours')", "colour map", id="view.colours"),
-        Binding("i", "intend('cycle', 'order')", "order: by index, or strongest first", id="view.order"),
+        Binding("i", "intend('cycle', 'order')", "order of the tiles", id="view.order"),
+        Binding("b", "intend('backward', 'combination')", "backward passes, and off", id="backward.next"),
+        Binding("n", "intend('backward', 'mode')", "backward mode", id="backward.mode"),
+        Binding("m", "intend('backward', 'view')", "backward view", id="backward.view"),
+        Binding("S", "intend('backward', 'start')", "start: map or strongest", id="backward.start"),
+        Binding("d", "intend('freeze', None)", "freeze the backward unit", id="backward.freeze"),
+        Binding("a", "intend('look', 'gradients')", "gradients in the mosaic", id="backward.gradients"),
+        Binding("W", "intend('look', 'relations')", "why: field, relatives, classes", id="unit.relations"),
+        *(Binding(str(n), f"intend('visit', {n})", "visit a relative", id=f"unit.visit{n}") for n in range(1, 9)),
+        Binding("x", "intend('off', False, False)", "switch the unit off, or on again", id="off.unit"),
+        Binding("X", "intend('off', False, True)", "set the unit to its mean", id="off.mean"),
+        Binding("ctrl+x", "intend('off', True, False)", "switch the layer off", id="off.layer"),
+        Binding("ctrl+r", "intend('on', None)", "put all back", id="off.none"),
         Binding("escape", "intend('defaults', None)", "back to defaults", id="view.defaults"),
     ]
 
@@ -56,6 +102,7 @@ class ExploreScreen(Screen[None]):
     def __init__(self, display: Display) -> None:
         super().__init__()
         self._pictures = display
+        self._rest: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Yield the panes, each bound to the state."""
@@ -69,6 +116,7 @@ class ExploreScreen(Screen[None]):
                 predictions = Predictions(id="predictions")
                 predictions.border_title = "predictions"
                 yield predictions.data_bind(ExploreScreen.state)
+                yield OffList(id="off").data_bind(ExploreScreen.state)
             mosaic = MosaicPane(self._pictures, id="mosaic")
             yield mosaic.data_bind(ExploreScreen.state, ExploreScreen.chrome)
             unit = UnitPanel(self._pictures, id="unit")
@@ -82,6 +130,10 @@ class ExploreScreen(Screen[None]):
             banner = self.query_one("#banner", Static)
             banner.update(Content(new.banner))
             banner.set_class(bool(new.banner), "-shown")
+        if new.look.relations and not new.rested and (old.view != new.view or old.look != new.look):
+            if self._rest is not None:
+                self._rest.stop()
+            self._rest = self.set_timer(REST, lambda: self.post_message(Intent(Rested())))
 
     def on_resize(self, event: events.Resize) -> None:
         """Say so when the terminal is too small."""
@@ -101,7 +153,6 @@ class ExploreScreen(Screen[None]):
         for pane in self.query(PicturePane):
             pane.cover(False)
 
-    def action_intend(self, what: str, value: object) -> None:
-        """Post the intent that a key stands for."""
-        intents = {"layer": LayerStepped, "picture": PictureStepped, "toggle": Toggled, "cycle": Cycled}
-        self.post_message(Intent(Defaults() if what == "defaults" else intents[what](value)))
+    def action_intend(self, what: str, value: Any = None, other: Any = None) -> None:
+        """Post the intent that a key stands for; Textual counts the parameters and drops what is too many."""
+        self.post_message(Intent(_INTENTS[what](*(each for each in (value, other) if each is not None))))

@@ -15,7 +15,20 @@ from textual.keys import format_key
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-TITLES = {"unit": "Units", "layer": "Layers", "picture": "Pictures", "view": "View", "program": "Program"}
+TITLES = {
+    "unit": "Units",
+    "layer": "Layers",
+    "picture": "Pictures",
+    "program": "Program",
+    "view": "View",
+    "backward": "Backward",
+    "off": "What if",
+    "position": "Position in the unit's map: tab, or a click",
+}
+
+
+WIDE = 120
+"""Columns from which the keys stand in two columns."""
 
 
 class Help(ModalScreen[None]):
@@ -30,36 +43,43 @@ class Help(ModalScreen[None]):
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         super().__init__()
-        self._text = help_text(bindings)
+        self._listed = list(bindings)
 
     def compose(self) -> ComposeResult:
         """Yield the list."""
         with VerticalScroll(id="help") as box:
             box.border_title = "keys"
             box.border_subtitle = "esc closes"
-            yield Static(self._text)
+            wide = self.app.size.width >= WIDE
+            box.set_class(wide, "-wide")
+            yield Static(help_text(self._listed, 2 if wide else 1))
 
     def action_scroll(self, by: int) -> None:
         """Scroll by a line."""
         self.query_one("#help").scroll_relative(y=by, animate=False)
 
 
-def help_text(bindings: Iterable[Binding]) -> Group:
-    """Return a heading for each group, and a line for each action with all its keys."""
+def help_text(bindings: Iterable[Binding], columns: int = 1) -> Table:
+    """Return a heading for each group, and a line for each action with all its keys, in one or two columns."""
     groups: dict[str, dict[str, list[str]]] = {title: {} for title in TITLES.values()}
     for binding in bindings:
         title = TITLES.get((binding.id or "").partition(".")[0])
         if title is not None:
             groups[title].setdefault(binding.description, []).append(key_name(binding.key))
-    return Group(*(part for title, actions in groups.items() for part in (Text(f"\n{title}", "bold"), _table(actions))))
+    parts = [Group(Text(f"\n{title}", "bold"), _table(actions)) for title, actions in groups.items() if actions]
+    first = -(-len(parts) // columns)
+    grid = Table.grid(padding=(0, 3))
+    grid.add_row(*(Group(*parts[start : start + first]) for start in range(0, len(parts), first)))
+    return grid
 
 
 def _table(actions: dict[str, list[str]]) -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(width=18)
+    table.add_column(width=20)
     table.add_column()
     for description, keys in actions.items():
-        table.add_row("  " + "  ".join(keys), description)
+        named = keys if len(keys) <= 4 else [keys[0], "…", keys[-1]]
+        table.add_row("  " + "  ".join(named), description)
     return table
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import ModalScreen
 from textual.widgets import Input
+
+
+def type_ahead(line: Input, event: events.Key) -> None:
+    """Write a key's character into a line that has not got the focus yet."""
+    if event.character is not None and event.is_printable:
+        line.insert_text_at_cursor(event.character)
+        event.stop()
 
 
 class Prompt(ModalScreen[str | None]):
@@ -30,6 +37,13 @@ class Prompt(ModalScreen[str | None]):
         box = Container(line, id="prompt")
         box.border_title = self._title
         yield box
+
+    def on_key(self, event: events.Key) -> None:
+        """Take what came before the line had the focus."""
+        if event.key == "enter":
+            self.dismiss(self.query_one(Input).value)
+        else:
+            type_ahead(self.query_one(Input), event)
 
     @on(Input.Submitted)
     def submit(self, event: Input.Submitted) -> None:

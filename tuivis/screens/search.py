@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from textual import events
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider, SearchIcon
 from textual.widgets import Input
 
 from tuivis.errors import printable
 from tuivis.intents import ClassChosen, LayerChosen
 from tuivis.screens.explore import ExploreScreen
+from tuivis.screens.prompt import type_ahead
 from tuivis.widgets.intent import Intent
 
 
@@ -48,6 +50,10 @@ class Search(Provider):
 
 class Palette(CommandPalette):
     """The command palette, with a mark that every terminal's font has."""
+
+    def on_key(self, event: events.Key) -> None:
+        """Take what came before the line had the focus."""
+        type_ahead(self.query_one(Input), event)
 
     def on_mount(self) -> None:
         """Change the mark, and keep the cursor still: it would blink over the link for ever."""

@@ -31,8 +31,6 @@ class Display:
     def __init__(self, terminal: Terminal, choice: Choice) -> None:
         self.terminal = terminal
         self.choice = choice
-        self.sent = 0
-        """Bytes of the last picture."""
         self._write: Callable[[str], None] | None = None
         # Two programs in one terminal must not share an id; kitty's placeholders carry 24 bits of it.
         self._ids = count(secrets.randbelow(1 << 23) + 256)

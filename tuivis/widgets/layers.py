@@ -12,7 +12,7 @@ from textual.reactive import var
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
-from tuivis.engine.protocol import LayerInfo
+from tuivis.engine.values import LayerInfo
 from tuivis.errors import printable
 from tuivis.intents import LayerChosen
 from tuivis.state import State
@@ -44,6 +44,10 @@ class LayerTree(Tree[LayerInfo]):
         if new.layers != self._listed:
             self._listed = new.layers
             self._fill()
+        if old.look.frozen != new.look.frozen:
+            for marked in (old.look.frozen, new.look.frozen):
+                if marked and marked[0] in self._by_name:
+                    self._by_name[marked[0]].refresh()
         node = self._by_name.get(new.view.layer)
         if node is not None and node is not self.cursor_node:
             for parent in _parents(node):
@@ -74,6 +78,8 @@ class LayerTree(Tree[LayerInfo]):
         info = node.data
         if info is None:
             return label
+        if self.state.look.frozen and self.state.look.frozen[0] == info.name:
+            label.append(" ◆", Style(color="cyan"))
         size = f" {info.units}" if info.units else " not shown"
         if info.height * info.width > 1:
             size += f"×{info.height}²" if info.height == info.width else f"×{info.height}×{info.width}"

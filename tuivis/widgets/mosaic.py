@@ -10,13 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.reactive import var
 from textual.timer import Timer
 
-from tuivis.engine.protocol import Mosaic
+from tuivis.engine.events import Mosaic
 from tuivis.errors import printable
-from tuivis.intents import CanvasResized, EndChosen, Moved, Scrolled, UnitChosen
+from tuivis.intents import CanvasResized, EndChosen, MosaicSent, Moved, Scrolled, UnitChosen
 from tuivis.render import colormap
 from tuivis.render.mosaic import Layout, compose, mark
 from tuivis.render.picture import Picture
 from tuivis.state import State
+from tuivis.widgets.backward import backward_picture
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
 from tuivis.widgets.picture import PicturePane
@@ -25,6 +26,13 @@ MOVING = 0.5
 """Seconds. Changes that follow each other faster are drawn coarsely: on a slow link the next one comes sooner."""
 REST = 0.15
 """Seconds without a change after which a coarse picture is refined."""
+
+
+_ORDERS = {
+    "strength": "strongest first",
+    "gradient": "by gradient × activation",
+    "ablation": "by ablation",
+}
 
 
 class MosaicPane(PicturePane, can_focus=True):
@@ -60,7 +68,8 @@ class MosaicPane(PicturePane, can_focus=True):
     def watch_state(self, old: State, new: State) -> None:
         """Draw what changed."""
         self.title(_title(new), _subtitle(new))
-        if old.mosaic is new.mosaic and old.view == new.view and old.canvas == new.canvas:
+        kept = old.mosaic is new.mosaic and old.view == new.view and old.canvas == new.canvas and old.look == new.look
+        if kept and (old.backward is new.backward or not new.look.fills):
             return
         if _content(old) == _content(new):
             # Only the frame of the selected tile moves: the picture keeps its levels.
@@ -71,6 +80,10 @@ class MosaicPane(PicturePane, can_focus=True):
         if self._refine is not None:
             self._refine.stop()
         self._refine = self.set_timer(REST, lambda: self._draw(self._still))
+
+    def report(self, size: int) -> None:
+        """Say what the mosaic cost."""
+        self.post_message(Intent(MosaicSent(size)))
 
     def watch_chrome(self) -> None:
         """Draw in the colours of another theme."""
@@ -86,7 +99,8 @@ class MosaicPane(PicturePane, can_focus=True):
         if mosaic is None or not _fits(mosaic, state, layout):
             return
         self._colours = size
-        self.picture = mosaic_picture(state, mosaic, layout, size, self.chrome)
+        filling = backward_picture(state, self.canvas, self.chrome) if state.look.fills else None
+        self.picture = filling or mosaic_picture(state, mosaic, layout, size, self.chrome)
 
     def exported(self) -> Picture | None:
         """Return the mosaic on screen with all its levels, or None if there is none yet."""
@@ -129,9 +143,13 @@ class MosaicPane(PicturePane, can_focus=True):
 
 
 def mosaic_picture(state: State, mosaic: Mosaic, layout: Layout, size: int, chrome: str) -> Picture:
-    """Return the mosaic with its selected tile framed, in a palette of `size` entries."""
+    """Return the mosaic with its selected and its frozen tile framed, in a palette of `size` entries."""
     view = state.view
     pixels = compose(mosaic.levels.numpy(), layout)
+    if state.look.frozen and state.look.frozen[0] == view.layer and not view.zoom:
+        frozen = state.slot(state.look.frozen[1]) - state.first
+        if 0 <= frozen < layout.page:
+            mark(pixels, layout.frame(frozen), colormap.FROZEN)
     slot = state.slot(view.unit) - state.first
     if 0 <= slot < layout.page and not view.zoom:
         mark(pixels, layout.frame(slot), colormap.SELECTED)
@@ -144,7 +162,8 @@ def _content(state: State) -> tuple[object, ...]:
     """Return what the tiles depend on, the selection aside."""
     view = state.view
     unit = view.unit if view.zoom else 0
-    return id(state.mosaic), state.canvas, view.zoom, unit, view.gamma, view.colours
+    backward = id(state.backward) if state.look.fills else 0
+    return id(state.mosaic), state.canvas, view.zoom, unit, view.gamma, view.colours, state.look.fills, backward
 
 
 def _fits(mosaic: Mosaic, state: State, layout: Layout) -> bool:
@@ -155,16 +174,21 @@ def _fits(mosaic: Mosaic, state: State, layout: Layout) -> bool:
 
 
 def _title(state: State) -> str:
-    layer, view = state.layer, state.view
+    layer, view, look = state.layer, state.view, state.look
     if layer is None:
         return "units"
+    if look.fills:
+        return look.describe(view.layer, view.unit)
     units = f"unit {view.unit} of {layer.units}" if view.zoom else f"{layer.units} units"
     parts = [printable(layer.name), units]
     if layer.height * layer.width > 1:
         parts.append(f"{layer.height}×{layer.width}")
-    parts.append({"layer": "per layer", "unit": "per unit", "diverging": "around zero"}[view.normalisation])
-    if view.order == "strength":
-        parts.append("strongest first")
+    if look.gradients:
+        parts.append(look.gradients_of(view.layer, view.unit))
+    else:
+        parts.append({"layer": "per layer", "unit": "per unit", "diverging": "around zero"}[view.normalisation])
+    if view.order != "index":
+        parts.append(_ORDERS[view.order])
     if view.gamma != 1:
         parts.append(f"gamma {view.gamma}")
     if view.boost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from rich.color import Color
+from rich.console import COLOR_SYSTEMS
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -14,7 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tuivis.render.damage import difference
-from tuivis.render.picture import Box, Encoder, Picture
+from tuivis.render.picture import Box, Encoder, Picture, Rect
 from tuivis.widgets.display import Display
 
 
@@ -73,6 +74,9 @@ class PicturePane(Widget):
         """Draw again what Textual's own output has covered."""
         self._overdrawn = True
         self._paint()
+
+    def report(self, size: int) -> None:
+        """Take note of a new picture that was sent in `size` bytes."""
 
     def on_resize(self, event: events.Resize) -> None:
         """Show the picture in its new place."""
@@ -136,6 +140,13 @@ class PicturePane(Widget):
         """Whether cells show the picture: then Textual repaints it, and the terminal keeps it while it is hidden."""
         return self._encoder.cells(0) is not None
 
+    @property
+    def _paper(self) -> bytes:
+        """The SGR parameters with which Textual writes the pane's blank cells."""
+        colour = self.visual_style.rich_style.bgcolor
+        system = COLOR_SYSTEMS[self.app.console.color_system or "truecolor"]
+        return b"" if colour is None else ";".join(colour.downgrade(system).get_ansi_codes(False)).encode()
+
     def _paint(self) -> None:
         self._stale.set()
 
@@ -155,17 +166,20 @@ class PicturePane(Widget):
         while not self._is_current():
             picture, box, encoder = self._wanted, self._box(), self._encoder
             overdrawn, self._overdrawn = self._overdrawn, False
+            encoder.paper = self._paper
             if picture is None or box is None:
                 self._erase()
                 self.refresh()
                 return
-            data, moved = await asyncio.to_thread(self._encode, encoder, picture, box, overdrawn)
+            data, moved, whole = await asyncio.to_thread(self._encode, encoder, picture, box, overdrawn)
             if encoder is not self._encoder or self._box() != box:
                 encoder.forget()
                 self._shown = None
                 continue
             self._shown = picture, box
             self._pictures.write(data)
+            if whole:
+                self.report(len(data))
             if moved and self._in_cells:
                 self.refresh()
 
@@ -176,13 +190,11 @@ class PicturePane(Widget):
         covered = self._overdrawn and not self._in_cells
         return self._shown is not None and self._shown[0] is wanted and self._shown[1] == box and not covered
 
-    def _encode(self, encoder: Encoder, picture: Picture, box: Box, overdrawn: bool) -> tuple[bytes, bool]:
-        """Return the bytes that show `picture`, and whether it is in a new place."""
+    def _encode(self, encoder: Encoder, picture: Picture, box: Box, overdrawn: bool) -> tuple[bytes, bool, bool]:
+        """Return the bytes that show `picture`, whether it is in a new place, and whether it is another throughout."""
         moved = self._shown is None or self._shown[1] != box
         damage = None if self._shown is None or moved else difference(self._shown[0], picture)
         if damage is not None and not (overdrawn and not self._in_cells):
-            return encoder.update(picture, box, damage) if damage else b"", False
-        data = encoder.draw(picture, box)
-        # What a step through the units costs is small, and would be written into the status line at each.
-        self._pictures.sent = len(data)
-        return data, moved
+            whole = damage == [Rect(0, 0, picture.width, picture.height)]
+            return encoder.update(picture, box, damage) if damage else b"", False, whole
+        return encoder.draw(picture, box), moved, True

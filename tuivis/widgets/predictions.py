@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.reactive import var
 from textual.widget import Widget
 
+from tuivis.engine.events import Frame
 from tuivis.errors import printable
 from tuivis.state import State
 
@@ -23,24 +24,54 @@ class Predictions(Widget):
 
     def watch_state(self, old: State, new: State) -> None:
         """Draw the classes when they are others."""
-        if (old.frame and old.frame.top) != (new.frame and new.frame.top):
+        if _read(old) != _read(new):
             self.refresh()
+        if old.look.off != new.look.off:
+            self.border_title = "predictions: before → after" if new.look.off else "predictions"
 
     def render(self) -> Text:
         """Return a line for each class: its name, a bar, its probability."""
         frame = self.state.frame
         width = self.content_size.width
+        if frame is not None and frame.before:
+            return _compared(frame, width)
         name_width = max(8, min(20, width - 12))
         bar_width = max(1, width - name_width - 5)
         ink = self.get_component_rich_style("predictions--bar")
         text = Text(no_wrap=True)
         for prediction in frame.top if frame else ():
-            name = printable(prediction.label)
-            name = name if len(name) <= name_width else name[: name_width - 1] + "…"
-            text.append(f"{name:<{name_width}} ")
+            text.append(f"{_cut(prediction.label, name_width)} ")
             text.append(f"{bar(prediction.probability, bar_width):<{bar_width}}", ink)
-            text.append(f" {prediction.probability:.2f}".replace("0.", ".")[-4:] + "\n")
+            text.append(f" {_share(prediction.probability)}\n")
         return text
+
+
+def _read(state: State) -> tuple[object, ...]:
+    return (state.frame.top, state.frame.before) if state.frame else ()
+
+
+def _compared(frame: Frame, width: int) -> Text:
+    """Return a line for each class: before, after, and the change where the width allows."""
+    wide = width >= 24
+    name_width = max(6, width - (15 if wide else 10))
+    text = Text(no_wrap=True)
+    for prediction, before in zip(frame.top, frame.before, strict=True):
+        change = round(prediction.probability, 2) - round(before, 2)
+        text.append(f"{_cut(prediction.label, name_width)} {_share(before)}", "dim")
+        text.append(f"→{_share(prediction.probability)}")
+        if wide:
+            text.append(f" {change:+.2f}".replace("0.", "."), "bold" if abs(change) >= 0.01 else "dim")
+        text.append("\n")
+    return text
+
+
+def _cut(label: str, width: int) -> str:
+    name = printable(label)
+    return f"{name if len(name) <= width else name[: width - 1] + '…':<{width}}"
+
+
+def _share(probability: float) -> str:
+    return f"{probability:.2f}".replace("0.", ".")[-4:].rjust(3)
 
 
 def bar(share: float, width: int) -> str:

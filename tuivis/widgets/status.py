@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.reactive import var
 from textual.widget import Widget
 
-from tuivis.engine.protocol import DeviceInfo
+from tuivis.engine.values import DeviceInfo
 from tuivis.errors import printable
 from tuivis.state import State
 from tuivis.widgets.display import Display
@@ -56,19 +56,22 @@ class StatusLine(Widget):
             facts.append("random weights")
         if state.mosaic is not None and state.mosaic.nans + state.mosaic.infinities:
             facts.append(f"{state.mosaic.nans} NaN, {state.mosaic.infinities} infinite")
-        facts.append(device_text(state.frame.device if state.frame else state.loaded.device))
+        if looking := state.look.describe(state.view.layer, state.view.unit):
+            facts.append(looking)
         if state.frame is not None:
             facts.append(f"{state.frame.forward_ms:.0f} ms")
-        if self._pictures.sent:
-            facts.append(f"{self._pictures.sent / 1000:.1f} kB")
+        if state.sent:
+            facts.append(f"{state.sent / 1000:.1f} kB")
         facts.append(self._pictures.choice.protocol)
+        facts.append(device_text(state.frame.device if state.frame else state.loaded.device))
         return facts
 
 
 def device_text(device: DeviceInfo) -> str:
-    """Return a device's name and memory: used of total."""
+    """Return a device's name and memory: used of total. Which processor it is tells nobody anything."""
     used, total = device.memory_used / GIB, device.memory_total / GIB
-    return f"{device.name} {printable(device.title)} {used:.1f}/{total:.0f} GiB"
+    title = f" {printable(device.title)}" if device.name != "cpu" else ""
+    return f"{device.name}{title} {used:.1f}/{total:.0f} GiB"
 
 
 def _activity(state: State) -> str:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from itertools import zip_longest
+from typing import ClassVar
 
+import numpy as np
 from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.geometry import Region
 from textual.reactive import var
 from textual.timer import Timer
 from textual.widget import Widget
 
+from tuivis.engine.values import Box
 from tuivis.errors import printable
+from tuivis.intents import PositionMoved, PositionPicked
 from tuivis.render import colormap
+from tuivis.render.mosaic import mark
 from tuivis.render.overlay import fit, layered
-from tuivis.render.picture import Picture
+from tuivis.render.picture import Picture, Rect
 from tuivis.state import State
+from tuivis.widgets.backward import BackwardPane
 from tuivis.widgets.display import Display
+from tuivis.widgets.intent import Intent
 from tuivis.widgets.picture import PicturePane
+from tuivis.widgets.relations import Crop, RelationsText
 
 REST = 0.15
 """Seconds that the selection rests before the overlay is drawn: who walks through units waits for no picture."""
@@ -30,7 +39,17 @@ COLOURS = 16
 
 
 class UnitMap(PicturePane):
-    """The unit's map laid over the input."""
+    """The unit's map laid over the input; posts `PositionPicked` and `PositionMoved`.
+
+    It draws the receptive field, the effective field inside it, and the position that the backward pass starts from.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "move(-1,0)", "position left", show=False, id="position.left"),
+        Binding("right,l", "move(1,0)", "position right", show=False, id="position.right"),
+        Binding("up,k", "move(0,-1)", "position up", show=False, id="position.up"),
+        Binding("down,j", "move(0,1)", "position down", show=False, id="position.down"),
+    ]
 
     state: var[State] = var(State(), init=False)
     chrome: var[str] = var("dark", init=False)
@@ -40,7 +59,10 @@ class UnitMap(PicturePane):
     def watch_state(self, old: State, new: State) -> None:
         """Draw when the unit or the input is another."""
         view, before = new.view, old.view
-        if old.unit is not new.unit or (view.gamma, view.colours) != (before.gamma, before.colours):
+        # The map takes keys only where a position means something.
+        self.can_focus = new.look.mode is not None
+        marks = _marks(old) != _marks(new)
+        if marks or old.unit is not new.unit or (view.gamma, view.colours) != (before.gamma, before.colours):
             if self._timer is not None:
                 self._timer.stop()
             self._timer = self.set_timer(REST, self.draw)
@@ -63,8 +85,65 @@ class UnitMap(PicturePane):
         if len(unit.levels.data) > 1:
             palette = colormap.palette(view.colours, COLOURS, view.gamma, colormap.CHROMES[self.chrome])
             self.picture = layered(pixels, colormap.coarsen(unit.levels.numpy(), COLOURS), palette)
+            self._mark(self.picture, frame.pixels.shape[:2])
         else:
             self.picture = Picture(pixels)
+
+    def _mark(self, picture: Picture, seen: tuple[int, ...]) -> None:
+        """Draw the boxes and the position into a new picture's heat. `seen` is (height, width) of the input."""
+        assert picture.heat is not None and self.state.unit is not None
+        position, field, effective = _marks(self.state)
+        levels = picture.heat.levels
+        for box, colour in ((field, colormap.SELECTED), (effective, colormap.FROZEN)):
+            if box is not None:
+                inside = (box.top, box.left, box.height, box.width)
+                mark(levels, _scaled(inside, seen, levels.shape), _entry(colour))
+        if position is not None:
+            cell = (*position, 1, 1)
+            mark(levels, _scaled(cell, self.state.unit.levels.shape, levels.shape), _entry(colormap.INFINITE))
+
+    def action_move(self, columns: int, rows: int) -> None:
+        """Move the position that the backward pass starts from."""
+        self.post_message(Intent(PositionMoved(columns, rows)))
+
+    def on_click(self, event: events.Click) -> None:
+        """Start the backward pass from the position under the mouse."""
+        offset, unit, box = event.get_content_offset(self), self.state.unit, self._box()
+        if offset is None or unit is None or box is None or self.state.look.mode is None:
+            return
+        corner = self.content_region.offset
+        x, y = offset.x + corner.x - box.column, offset.y + corner.y - box.row
+        height, width = unit.levels.shape
+        if 0 <= x < box.columns and 0 <= y < box.rows:
+            row, column = (2 * y + 1) * height // (2 * box.rows), (2 * x + 1) * width // (2 * box.columns)
+            self.post_message(Intent(PositionPicked(row, column)))
+
+
+def _marks(state: State) -> tuple[tuple[int, int] | None, Box | None, Box | None]:
+    """Return the position that the backward pass starts from, the receptive field and the effective field."""
+    look, unit, found = state.look, state.unit, state.relations
+    position: tuple[int, int] | None = None
+    if unit is not None and look.mode not in (None, "gradcam") and look.start != "map" and look.frozen is None:
+        position = unit.at if look.start == "strongest" else look.start
+        if position[0] >= unit.levels.shape[0] or position[1] >= unit.levels.shape[1]:
+            position = None
+    if unit is None or found is None or not look.relations:
+        return position, None, None
+    same = (found.layer, found.unit, found.picture) == (unit.layer, unit.unit, unit.picture)
+    return (position, found.field, found.effective) if same else (position, None, None)
+
+
+def _entry(level: int) -> int:
+    """Return the entry of the map's palette for one of the reserved levels."""
+    return int(colormap.coarsen(np.array([level], np.uint8), COLOURS)[0])
+
+
+def _scaled(box: tuple[int, int, int, int], size: tuple[int, ...], target: tuple[int, ...]) -> Rect:
+    """Return the box (top, left, height, width) of a picture of `size` in one of size `target`."""
+    top, left, height, width = box
+    down, across = target[0] / size[0], target[1] / size[1]
+    y, x = round(top * down), round(left * across)
+    return Rect(x, y, max(2, round((left + width) * across) - x), max(2, round((top + height) * down) - y))
 
 
 class UnitNumbers(Widget):
@@ -100,6 +179,14 @@ class UnitPanel(Vertical):
         self.border_title = "unit"
         yield UnitMap(self._pictures).data_bind(UnitPanel.state, UnitPanel.chrome)
         yield UnitNumbers().data_bind(UnitPanel.state)
+        yield BackwardPane(self._pictures).data_bind(UnitPanel.state, UnitPanel.chrome)
+        yield RelationsText().data_bind(UnitPanel.state)
+        yield Crop(self._pictures).data_bind(UnitPanel.state)
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Make room for what is asked for."""
+        self.set_class(new.look.mode is not None, "-backward")
+        self.set_class(new.look.relations, "-relations")
 
 
 def _numbers(state: State) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tuivis.engine.events import Finished, JobStarted, Preview, Stepped
 from tuivis.engine.models import Model
 from tuivis.engine.optimise import files, parametrisations, photographs, plan
 from tuivis.engine.optimise.batch import Batch, Room, Setting
@@ -23,10 +24,11 @@ from tuivis.engine.optimise.objectives import position
 from tuivis.engine.optimise.quality import Judge
 from tuivis.engine.optimise.recipes import Recipe, check
 from tuivis.engine.optimise.results import Record, Result, Run, Verdict, read, refuse_existing, sidecar
-from tuivis.engine.protocol import Array, Finished, JobEvent, JobStarted, Preview, Stepped
+from tuivis.engine.protocol import JobEvent
 from tuivis.engine.sources import Pictures
 from tuivis.engine.taps import Layers
 from tuivis.engine.truncation import Truncated
+from tuivis.engine.values import Array
 from tuivis.errors import UserError, printable
 from tuivis.files import write_whole
 

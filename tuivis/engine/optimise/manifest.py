@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from tuivis.engine.protocol import Load, Optimise
+from tuivis.engine.commands import Load, Optimise
 from tuivis.files import write_whole
 
 _PATTERN = "unfinished-*.json"

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tuivis.engine.commands import Optimise
 from tuivis.engine.optimise.objectives import Objectives, position
 from tuivis.engine.optimise.photographs import Photographs
 from tuivis.engine.optimise.recipes import Recipe
 from tuivis.engine.optimise.results import Run, Target
-from tuivis.engine.protocol import Optimise
 from tuivis.errors import UserError, printable
 
 Shape = tuple[int, int, int]

@@ -1,0 +1,248 @@
+"""Receptive fields against arithmetic; relations, Grad-CAM and switched-off units against independent computations."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tests.engine.networks import network
+from tuivis.engine import fields, relations
+from tuivis.engine.backward import Recording
+from tuivis.engine.classes import class_gradient
+from tuivis.engine.switches import mean_output, switched_off
+from tuivis.engine.taps import Layers, discover, forward
+from tuivis.engine.values import Box, Off
+from tuivis.errors import UserError
+
+# (kernel, stride, padding, dilation) of a convolution, or of max-pooling.
+Step = tuple[str, int, int, int, int]
+
+
+def convnet(steps: list[Step]) -> nn.Module:
+    torch.manual_seed(0)
+    parts: list[nn.Module] = []
+    channels = 3
+    for kind, kernel, stride, padding, dilation in steps:
+        if kind == "conv":
+            parts += [nn.Conv2d(channels, 4, kernel, stride, padding, dilation), nn.BatchNorm2d(4), nn.ReLU(True)]
+            channels = 4
+        else:
+            parts.append(nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=kind == "ceil"))
+    return nn.Sequential(*parts).eval().requires_grad_(False)
+
+
+def by_arithmetic(steps: list[Step], at: int, size: int) -> tuple[int, int]:
+    """(first, last) pixel of the field along one axis; padding has none."""
+    sizes = [size]
+    for kind, kernel, stride, padding, dilation in steps:
+        reach = sizes[-1] + 2 * padding - dilation * (kernel - 1) - 1
+        sizes.append((-(-reach // stride) if kind == "ceil" else reach // stride) + 1)
+    places = {at}
+    for (_, kernel, stride, padding, dilation), length in zip(reversed(steps), reversed(sizes[:-1]), strict=True):
+        taps = [dilation * tap - padding for tap in range(kernel)]
+        places = {place * stride + tap for place in places for tap in taps} & set(range(length))
+    return min(places), max(places)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("conv", 3, 1, 0, 1), ("conv", 3, 1, 1, 1)],
+        [("conv", 7, 2, 3, 1), ("pool", 3, 2, 1, 1), ("conv", 3, 1, 1, 1)],
+        [("conv", 3, 1, 1, 2), ("ceil", 2, 2, 0, 1), ("conv", 3, 2, 1, 1)],
+        [("conv", 5, 1, 2, 1), ("pool", 2, 2, 0, 1), ("conv", 3, 1, 1, 1), ("pool", 2, 2, 0, 1), ("conv", 3, 1, 1, 1)],
+    ],
+)
+def test_receptive_fields_are_those_of_strides_kernels_and_paddings(steps: list[Step]) -> None:
+    model, batch = convnet(steps), torch.randn(1, 3, 41, 45)
+    layers = discover(model, batch)
+    recording = Recording(model, layers, batch, layers.infos[-2].name)
+    height, width = recording.activations[recording.layer].shape[1:]
+    for row, column in ((0, 0), (height // 2, width // 2), (height - 1, width - 1)):
+        top, bottom = by_arithmetic(steps, row, 41)
+        left, right = by_arithmetic(steps, column, 45)
+        field = fields.receptive_field(recording, 2, (row, column))
+        assert field == Box(top, left, bottom - top + 1, right - left + 1)
+
+
+def test_attention_and_gates_see_the_whole_picture_and_skips_widen_the_field() -> None:
+    for name, layer in (("vit", "encoder.layers.encoder_layer_0"), ("mobilenet_v3_small", "features.4")):
+        model, batch, layers = network(name)
+        recording = Recording(model, layers, batch, layer)
+        assert fields.receptive_field(recording, 1, (1, 2)) == Box(0, 0, 64, 64)
+    model, batch, layers = network("resnet18")
+    # conv1 7/2, maxpool 3/2, then two basic blocks of 3 x 3 convolutions at stride 4.
+    field = fields.receptive_field(Recording(model, layers, batch, "layer1.0"), 0, (8, 8))
+    assert field is not None and (field.height, field.width) == (7 + 2 * 2 + 2 * 4 * 2,) * 2
+
+
+def test_the_effective_field_lies_inside_and_holds_95_percent() -> None:
+    model, batch, layers = network("efficientnet_lite0")
+    recording = Recording(model, layers, batch, "_blocks.4")
+    at = recording.strongest(7)
+    field, effective = fields.receptive_field(recording, 7, at), fields.effective_field(recording, 7, at)
+    assert field is not None and effective is not None
+    mass = recording.backward(7, at).input.abs().sum(0)
+    inside = mass[effective.top : effective.top + effective.height, effective.left : effective.left + effective.width]
+    assert float(inside.sum() / mass.sum()) >= 0.95
+    assert effective.height * effective.width < field.height * field.width
+    assert field.top <= effective.top and field.left <= effective.left
+    assert effective.top + effective.height <= field.top + field.height
+
+
+def test_a_box_gives_up_the_lightest_edges() -> None:
+    mass = np.zeros((6, 8))
+    mass[2:4, 3:5] = 10
+    mass[0, 0] = 1
+    assert fields.shrunk(mass) == Box(2, 3, 2, 2)
+    assert fields.shrunk(np.zeros((3, 3))) is None
+
+
+def test_feeding_units_are_those_with_the_largest_gradient_times_activation() -> None:
+    model, batch, layers = network("efficientnet_lite0")
+    below, _ = relations.neighbours(layers, "_blocks.10")
+    assert below[0] == "_blocks.9"
+    recording = Recording(model, layers, batch, "_blocks.10", also=below, whole=False)
+    found = relations.feeding(recording, 57, below)
+    assert found.layer == "_blocks.9"
+    # 1/2 ||a||^2 by finite differences in double precision: b_k grows by a thousandth of itself.
+    double = copy.deepcopy(model).double()
+    unit = int(found.shares.abs().argmax())
+
+    def half_norm(factor: float) -> float:
+        hook = double._blocks[9].register_forward_hook(  # type: ignore[index, union-attr]
+            lambda _m, _i, out: out * torch.where(torch.arange(out.shape[1]) == unit, factor, 1.0)[:, None, None]
+        )
+        _, activation = forward(double, layers, batch.double(), "_blocks.10")
+        hook.remove()
+        return float((activation[57] ** 2).sum() / 2)
+
+    expected = (half_norm(1.0001) - half_norm(0.9999)) / 0.0002
+    assert float(found.shares[unit]) == pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "above"),
+    [
+        ("efficientnet_lite0", "_blocks.10", "_blocks.11._expand_conv"),
+        ("resnet18", "layer3.0", "layer3.1.conv1"),
+        ("swin_t", "features.1.0", None),
+        ("vit", "encoder.layers.encoder_layer_0", None),
+    ],
+)
+def test_what_a_unit_gives_upwards_is_the_derivative_along_its_map(name: str, layer: str, above: str | None) -> None:
+    model, batch, layers = network(name)
+    if name == "vit":
+        model = copy.deepcopy(model)
+        nn.init.normal_(model.heads[0].weight)  # type: ignore[index, union-attr]
+    found, classes = relations.pushed(model, layers, batch, layer, 5, above=relations.neighbours(layers, layer)[1])
+    assert above is None or found.layer == above
+    for target in (3, int(classes.argmax())):
+        back = class_gradient(model, layers, batch, layer, target)
+        expected = float(back.attribution[5])
+        assert float(classes[target]) == pytest.approx(expected, rel=1e-3, abs=1e-4 * float(classes.abs().max()))
+    unit = int(found.shares.abs().argmax())
+    recording = Recording(model, layers, batch, found.layer, also=[layer])
+    back_again = recording.backward(unit, also=[layer]).layers[layer][5] * recording.activations[layer][5]
+    if "ReLU" not in found.layer and name != "resnet18":
+        assert float(found.shares[unit]) == pytest.approx(float(back_again.sum()), rel=1e-3)
+
+
+def test_neighbours_are_neither_inside_nor_around() -> None:
+    layers: Layers = network("resnet18").layers
+    below, above = relations.neighbours(layers, "layer2.0")
+    assert below[0] == "layer1" or not below[0].startswith("layer2.0")
+    assert above[0] == "layer2.1.conv1"
+    assert all(not name.startswith("layer2.0") and name != "layer2" for name in (*below, *above))
+
+
+def test_grad_cam_is_the_weighted_sum_of_the_paper() -> None:
+    model, batch, layers = network("efficientnet_lite0")
+    found = class_gradient(model, layers, batch, "_blocks.14", 285)
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[0]
+
+    handle = model._blocks[14].register_forward_hook(keep)  # type: ignore[index, union-attr]
+    scores = model(batch)[0]
+    handle.remove()
+    gradient = torch.autograd.grad(scores[285], kept[0])[0]
+    assert torch.allclose(found.gradient, gradient[0], atol=1e-6)
+    cam = (gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1, keepdim=True).clamp(min=0).detach()
+    expected = F.interpolate(cam, (224, 224), mode="bilinear")[0, 0].numpy()
+    heat = found.heat(224, 224)
+    assert heat.min() >= 0 and heat.max() > 0
+    np.testing.assert_allclose(heat, expected, atol=1e-5 * heat.max())
+    assert class_gradient(model, layers, batch, "_blocks.14", None).target == int(scores.argmax())
+    with pytest.raises(UserError, match="no class 1000: choose one from 0 to 999"):
+        class_gradient(model, layers, batch, "_blocks.14", 1000)
+
+
+def test_a_layer_without_influence_on_the_output_has_no_class_gradient() -> None:
+    class Aside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.aside, self.conv = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.aside(x)
+            return torch.mean(self.conv(x), (2, 3))
+
+    model, batch = Aside().eval().requires_grad_(False), torch.randn(1, 3, 8, 8)
+    with pytest.raises(UserError, match="No gradient gets from the output to aside"):
+        class_gradient(model, discover(model, batch), batch, "aside", 1)
+
+
+def test_a_unit_that_is_off_is_one_whose_weights_are_zero() -> None:
+    model, batch, layers = network("efficientnet_lite0")
+    edited = copy.deepcopy(model).requires_grad_(False)
+    for unit in (3, 57):
+        edited._blocks[10]._project_conv.weight[unit] = 0  # type: ignore[index, union-attr]
+    before, _ = forward(model, layers, batch, "_blocks.12")
+    off = [Off("_blocks.10._project_conv", unit) for unit in (3, 57)]
+    with switched_off(model, layers, off, {}):
+        output, activation = forward(model, layers, batch, "_blocks.12")
+    expected, expected_activation = forward(edited, layers, batch, "_blocks.12")
+    assert torch.allclose(output, expected, atol=1e-5)
+    assert torch.allclose(activation, expected_activation, atol=1e-5)
+    assert not torch.allclose(output, before, atol=1e-3)
+    assert torch.equal(forward(model, layers, batch, "_blocks.12")[0], before)
+
+
+def test_a_whole_layer_and_a_mean() -> None:
+    model, batch, layers = network("resnet18")
+    pictures = [batch, batch.flip(3), batch * 0.5]
+    *_, (count, mean) = mean_output(model, layers, "layer2", [lambda b=b: b for b in pictures])  # type: ignore[misc]
+    assert count == 3
+    expected = torch.stack([forward(model, layers, picture, "layer2")[1] for picture in pictures]).mean(0)
+    assert torch.allclose(mean[0], expected, atol=1e-6)
+    with switched_off(model, layers, [Off("layer2", 5, mean=True), Off("layer2", 6)], {"layer2": mean}):
+        _, activation = forward(model, layers, batch, "layer2")
+    assert torch.allclose(activation[5], expected[5], atol=1e-6)
+    assert not activation[6].any()
+    assert activation[7].any()
+    with switched_off(model, layers, [Off("layer2", None)], {}):
+        output, activation = forward(model, layers, batch, "layer2")
+        other, _ = forward(model, layers, batch.flip(2), "layer2")
+    assert not activation.any()
+    assert torch.equal(output, other)
+
+
+def test_a_unit_of_tokens_is_off_in_the_leading_tokens_too() -> None:
+    model, batch, layers = network("vit")
+    layer = "encoder.layers.encoder_layer_1"
+    edited = copy.deepcopy(model).requires_grad_(False)
+    for parameter in edited.get_submodule("encoder.ln").parameters():
+        parameter[3] = 0
+    with switched_off(model, layers, [Off("encoder.ln", 3)], {}):
+        output, _ = forward(model, layers, batch, layer)
+    assert torch.allclose(output, forward(edited, layers, batch, layer)[0], atol=1e-6)
+    with pytest.raises(UserError, match="no unit 48"), switched_off(model, layers, [Off("encoder.ln", 48)], {}):
+        pass

@@ -1,0 +1,314 @@
+"""Backward passes, relations and what-if driven by keys, against independent computations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.ui.explorer import Explorer, explorer
+from tuivis.config import Settings
+from tuivis.engine import models
+from tuivis.engine.events import Backward
+from tuivis.engine.sources import open_pictures
+from tuivis.render import colormap
+from tuivis.widgets.backward import BackwardPane, BackwardPicture
+from tuivis.widgets.layers import LayerTree
+from tuivis.widgets.mosaic import MosaicPane
+from tuivis.widgets.off import OffList
+from tuivis.widgets.predictions import Predictions
+from tuivis.widgets.relations import RelationsText
+from tuivis.widgets.status import StatusLine
+from tuivis.widgets.unit import UnitMap
+
+LAYER = "_blocks.10"
+
+
+class Reference:
+    """The same network by itself, with plain hooks and autograd."""
+
+    def __init__(self, picture: int = 0) -> None:
+        self.model = models.load("efficientnet_lite0", None, "cpu", 0, lambda text, fraction: None)
+        self.module = self.model.module
+        self.batch = self.model.preprocess(open_pictures(("demo",)).read(picture)).unsqueeze(0)
+
+    def gradient(self, unit: int, at: tuple[int, int] | None = None) -> torch.Tensor:
+        kept: list[torch.Tensor] = []
+        handle = self.module.get_submodule(LAYER).register_forward_hook(lambda _m, _i, out: kept.append(out))
+        leaf = self.batch.clone().requires_grad_()
+        self.module(leaf)
+        handle.remove()
+        values = kept[0][0, unit]
+        return torch.autograd.grad((values**2).sum() / 2 if at is None else values[at], leaf)[0][0]
+
+
+def raw(gradient: torch.Tensor) -> np.ndarray:
+    scaled = gradient / (max(2 * float(gradient.max()), -2 * float(gradient.min())) + 1e-10) + 0.5
+    return (scaled * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)
+
+
+async def backward(running: Explorer, *keys: str) -> Backward:
+    """Press `keys` and return the backward pass that then is on screen."""
+    await running.pilot.press(*keys)
+
+    def answered() -> bool:
+        show, found = running.state.request(), running.state.backward
+        return show is not None and found is not None and found.backpass == show.backward and running.settled()
+
+    await running.until(answered)
+    assert running.state.backward is not None
+    return running.state.backward
+
+
+def text(running: Explorer, widget: type[StatusLine] | type[RelationsText] | type[Predictions]) -> str:
+    return running.app.explore.query_one(widget).render().plain
+
+
+async def test_b_shows_the_gradient_of_the_selected_unit_and_the_status_line_says_so() -> None:
+    reference = Reference()
+    async with explorer(Settings(layer=LAYER, unit=57)) as running:
+        assert not running.app.explore.query_one(BackwardPane).display
+        frame = running.state.frame
+        found = await backward(running, "b")
+        assert np.abs(found.pixels.numpy().astype(int) - raw(reference.gradient(57))).max() <= 1
+        assert running.app.explore.query_one(BackwardPane).display
+        assert running.app.explore.query_one(BackwardPicture).picture is not None
+        assert f"gradient {LAYER}/57 raw" in text(running, StatusLine)
+        found = await backward(running, "l")
+        assert np.abs(found.pixels.numpy().astype(int) - raw(reference.gradient(58))).max() <= 1
+        assert running.state.frame is frame
+        await running.press("b", "b", "b", "b", "b")
+        assert running.state.backward is None and running.state.look.mode is None
+        assert not running.app.explore.query_one(BackwardPane).display
+
+
+async def test_modes_and_views_take_their_turns() -> None:
+    async with explorer(Settings(layer=LAYER, unit=57)) as running:
+        seen = [(await backward(running, key)).backpass for key in "nnnn"]
+        assert [each.mode for each in seen] == ["gradient", "deconv", "guided", "input"]
+        views = [(await backward(running, "m")).backpass.view for _ in range(5)]
+        assert views == ["gray", "norm", "blur", "overlay", "raw"]
+        found = await backward(running, "n")
+        assert found.backpass.mode == "gradcam" and found.label == "espresso"
+        assert "Grad-CAM" in text(running, StatusLine)
+
+
+async def test_a_frozen_unit_stays_and_is_marked_while_the_selection_walks() -> None:
+    async with explorer(Settings(layer=LAYER, unit=57)) as running:
+        first = await backward(running, "b", "d")
+        second = await backward(running, "l")
+        assert first.pixels == second.pixels
+        pane = running.app.explore.query_one(MosaicPane).picture
+        assert pane is not None and pane.palette is not None
+        frozen = colormap.coarsen(np.array([colormap.FROZEN], np.uint8), len(pane.palette))[0]
+        assert (pane.pixels == frozen).any()
+        third = await backward(running, "u")
+        assert running.state.view.layer == "_blocks.9._project_conv"
+        assert (third.backpass.layer, third.backpass.unit) == (LAYER, 57)
+        assert third.pixels == first.pixels
+        tree = running.app.explore.query_one(LayerTree)
+        lines = ["".join(segment.text for segment in tree.render_line(y)) for y in range(tree.size.height)]
+        assert next(line for line in lines if "◆" in line).strip().startswith("▼ _blocks.10")
+        await backward(running, "d")
+        assert running.state.look.frozen is None
+
+
+async def test_a_shows_the_gradients_of_each_layer_and_zero_above_the_unit() -> None:
+    reference = Reference()
+    async with explorer(Settings(layer=LAYER, unit=57)) as running:
+        await backward(running, "b", "d", "a")
+        await backward(running, "u")
+        mosaic = running.state.mosaic
+        assert mosaic is not None and mosaic.normalisation == "diverging"
+        kept: list[torch.Tensor] = []
+        for layer in ("_blocks.9._project_conv", LAYER):
+            reference.module.get_submodule(layer).register_forward_hook(lambda _m, _i, out: kept.append(out))
+        reference.module(reference.batch.clone().requires_grad_())
+        expected = torch.autograd.grad((kept[1][0, 57] ** 2).sum() / 2, kept[0])[0][0]
+        assert mosaic.high == pytest.approx(float(expected.abs().max()), rel=1e-4)
+        layout = running.state.layout
+        assert layout is not None
+        pooled = torch.nn.functional.adaptive_avg_pool2d(expected, (layout.height, layout.width))
+        levels = (pooled / mosaic.high * 125 + 125).round().numpy()[running.state.first :][: layout.page]
+        assert np.abs(mosaic.levels.numpy() - levels).max() <= 1
+        while running.state.view.layer != "_blocks.11":
+            await backward(running, "o")
+        mosaic = running.state.mosaic
+        assert mosaic is not None and (mosaic.levels.numpy() == 125).all()
+
+
+async def test_a_position_is_picked_by_mouse_and_moved_by_keys() -> None:
+    reference = Reference()
+    async with explorer(Settings(layer=LAYER, unit=57)) as running:
+        found = await backward(running, "b", "S")
+        assert found.backpass.start == "strongest"
+        pane = running.app.explore.query_one(UnitMap)
+        await running.pilot.click(UnitMap, offset=(pane.size.width // 2, pane.size.height // 2))
+        found = await backward(running)
+        at = found.backpass.start
+        assert isinstance(at, tuple) and abs(at[0] - 7) <= 1 and abs(at[1] - 7) <= 1
+        pane.focus()
+        found = await backward(running, "left", "up")
+        assert found.backpass.start == (at[0] - 1, at[1] - 1)
+        expected = raw(reference.gradient(57, (at[0] - 1, at[1] - 1)))
+        assert np.abs(found.pixels.numpy().astype(int) - expected).max() <= 1
+
+
+async def test_z_lets_the_backward_picture_fill_the_pane() -> None:
+    async with explorer(Settings(layer=LAYER, unit=57), protocol="kitty") as running:
+        found = await backward(running, "b", "z")
+        assert (running.state.look.fills, running.state.view.zoom) == (False, True)
+        await running.press("z")
+        assert (running.state.look.fills, running.state.view.zoom) == (True, False)
+        picture = running.app.explore.query_one(MosaicPane).picture
+        assert picture is not None
+        factor = picture.height // 224
+        assert np.array_equal(picture.rgb()[::factor, ::factor], found.pixels.numpy())
+        await running.press("z")
+        assert (running.state.look.fills, running.state.view.zoom) == (False, False)
+
+
+async def test_the_panel_names_field_relatives_and_classes_and_keys_visit_them() -> None:
+    reference = Reference()
+    async with explorer(Settings(layer=LAYER, unit=57)) as running:
+        await running.pilot.press("W")
+        await running.until(lambda: running.state.relations is not None)
+        found = running.state.relations
+        assert found is not None and found.field is not None and found.effective is not None
+        shown = text(running, RelationsText)
+        assert f"{found.field.width}×{found.field.height}" in shown
+        kept: list[torch.Tensor] = []
+        for layer in ("_blocks.9", LAYER):
+            reference.module.get_submodule(layer).register_forward_hook(lambda _m, _i, out: kept.append(out))
+        leaf = reference.batch.clone().requires_grad_()
+        output = reference.module(leaf)
+        below, unit = kept
+        shares = (torch.autograd.grad((unit[0, 57] ** 2).sum() / 2, below, retain_graph=True)[0] * below)[0].sum((1, 2))
+        assert [share.unit for share in found.feeding] == shares.abs().argsort(descending=True)[:4].tolist()
+        assert f"fed by {found.below}" in shown and found.below == "_blocks.9"
+        strongest = found.up[0]
+        push = (torch.autograd.grad(output[0, strongest.unit], unit)[0] * unit)[0, 57].sum()
+        assert strongest.value == pytest.approx(float(push.detach()), rel=1e-3)
+        assert strongest.label in shown
+        lime = colormap.coarsen(np.array([colormap.SELECTED], np.uint8), 16)[0]
+
+        def boxed() -> bool:
+            picture = running.app.explore.query_one(UnitMap).picture
+            return picture is not None and picture.heat is not None and bool((picture.heat.levels == lime).any())
+
+        await running.until(boxed)
+        await running.press("1")
+        assert (running.state.view.layer, running.state.view.unit) == ("_blocks.9", found.feeding[0].unit)
+
+
+async def test_switching_off_shows_predictions_before_and_after_and_r_puts_all_back() -> None:
+    reference = Reference()
+    async with explorer(Settings(layer=LAYER, unit=102)) as running:
+        before = running.state.frame
+        assert before is not None
+        await running.press("x")
+        await running.until(lambda: bool(running.state.frame and running.state.frame.before))
+        frame = running.state.frame
+        assert frame is not None
+
+        def zero(_m: torch.nn.Module, _i: object, out: torch.Tensor) -> torch.Tensor:
+            out = out.clone()
+            out[:, 102] = 0
+            return out
+
+        handle = reference.module.get_submodule(LAYER).register_forward_hook(zero)
+        with torch.no_grad():
+            expected = reference.module(reference.batch)[0].softmax(0)
+        handle.remove()
+        for prediction, earlier in zip(frame.top, frame.before, strict=True):
+            assert prediction.probability == pytest.approx(float(expected[prediction.index]), abs=1e-4)
+            same = [each.probability for each in before.top if each.index == prediction.index]
+            assert not same or earlier == pytest.approx(same[0], abs=1e-5)
+        assert "→" in text(running, Predictions)
+        off = running.app.explore.query_one(OffList)
+        assert off.display and f"{LAYER}/102" in str(off.render())
+        await running.press("X")
+        await running.until(lambda: running.state.frame is not frame and running.settled())
+        assert [each.mean for each in running.state.look.off] == [True]
+        await running.press("ctrl+x")
+        await running.until(lambda: running.state.unit is not None and running.state.unit.maximum == 0)
+        assert [each.unit for each in running.state.look.off] == [102, None]
+        await running.press("ctrl+r")
+        await running.until(lambda: bool(running.state.frame and not running.state.frame.before))
+        assert running.state.frame is not None and running.state.frame.top == before.top
+        assert not off.display
+
+
+async def test_i_sorts_by_what_units_do_for_the_class() -> None:
+    async with explorer(Settings(layer="_blocks.14", unit=3)) as running:
+        await running.press("i")
+        await running.press("i")
+        await running.until(
+            lambda: "gradient × activation" in str(running.app.explore.query_one(MosaicPane).border_title)
+        )
+        gradient = running.state.mosaic
+        await running.press("i")
+        await running.until(lambda: running.state.mosaic is not gradient and running.state.progress is None)
+        assert running.state.mosaic is not None and gradient is not None
+        ablation = running.state.mosaic.order.numpy()
+        assert sorted(ablation) == list(range(len(ablation)))
+        assert len(set(ablation[:20]) & set(gradient.order.numpy()[:40])) >= 5
+
+
+NETWORK = """
+import torch
+from torch import nn
+
+class Cut(nn.Module):
+    def forward(self, x):
+        with torch.no_grad():
+            return x * 2
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.cut = Cut()
+        self.last = nn.Conv2d(4, 5, 3)
+    def forward(self, x):
+        return self.last(self.cut(self.first(x))).mean((2, 3))
+
+def make():
+    net = Net()
+    net.input_size = (3, 16, 16)
+    return net
+"""
+
+
+async def test_a_backward_pass_that_fails_is_a_line_and_the_explorer_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NETWORK)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="last")
+    async with explorer(settings) as running:
+        await running.pilot.press("b")
+        await running.until(lambda: "it ends in cut (Cut)" in running.state.note)
+        assert running.state.look.mode is None
+        while running.state.view.layer != "first":
+            await running.press("u")
+        await backward(running, "b")
+
+
+async def test_e_writes_picture_and_raw_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    reference = Reference()
+    async with explorer(Settings(layer=LAYER, unit=57)) as running:
+        await backward(running, "b")
+        await running.pilot.press("E")
+        await running.pilot.pause(0.2)
+        await running.pilot.press("enter")
+        await running.until(lambda: "npz" in running.state.note)
+        name = next(tmp_path.glob("*.npz"))
+        arrays = np.load(name)
+        assert np.allclose(arrays["input_gradient"], reference.gradient(57).numpy(), atol=1e-5)
+        assert arrays["input"].shape == (3, 224, 224) and arrays["activations"].shape == (112, 14, 14)
+        assert arrays["receptive_field"].tolist() == [0, 38, 224, 186]
+        with Image.open(name.with_suffix(".png")) as image:
+            assert np.abs(np.asarray(image.convert("RGB")).astype(int) - raw(reference.gradient(57))).max() <= 1

@@ -1,0 +1,65 @@
+"""`tuivis rank` and `tuivis snapshot --backward`, as a user calls them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.ui.test_backward import LAYER, Reference
+from tuivis import cli
+
+
+def test_a_layer_is_ranked_for_a_class_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["rank", "efficientnet_lite0", "--layer", LAYER, "--class", "Espresso"]
+    assert cli.run([*arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["target"], report["label"], len(report["units"])) == (967, "espresso", 112)
+    falls = [unit["ablation"] for unit in report["units"]]
+    assert falls == sorted(falls, reverse=True)
+    assert [unit["by_ablation"] for unit in report["units"]] == list(range(1, 113))
+    reference = Reference()
+    first = report["units"][0]["unit"]
+
+    def zero(_m: torch.nn.Module, _i: object, out: torch.Tensor) -> torch.Tensor:
+        return out.index_fill(1, torch.tensor(first), 0)
+
+    with torch.no_grad():
+        whole = reference.module(reference.batch)[0, 967]
+        reference.module.get_submodule(LAYER).register_forward_hook(zero)
+        alone = reference.module(reference.batch)[0, 967]
+    assert falls[0] == pytest.approx(float(whole - alone), abs=1e-4)
+
+    assert cli.run([*arguments, "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [int(row["unit"]) for row in rows] == [unit["unit"] for unit in report["units"]]
+
+
+def test_what_cannot_be_ranked_or_gone_back_from_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["rank", "efficientnet_lite0", "--class", "expresso"], "did you mean espresso"),
+        (["rank", "efficientnet_lite0", "--json", "--csv"], "exclude each other"),
+        (["snapshot", "efficientnet_lite0", "--backward", "deconv", "-o", "x.png"], "give --unit"),
+        (["snapshot", "efficientnet_lite0", "--at", "1,2", "-o", "x.png"], "give --backward"),
+        (["snapshot", "efficientnet_lite0", "--unit", "1", "--backward", "deconv", "--at", "x", "-o", "x.png"], "row"),
+    ):
+        assert cli.run(arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    assert not Path("x.png").exists()
+
+
+def test_a_snapshot_holds_the_backward_pass_and_its_raw_values(tmp_path: Path) -> None:
+    png, npz = tmp_path / "a.png", tmp_path / "a.npz"
+    arguments = ["--layer", LAYER, "--unit", "57", "--backward", "gradient", "--at", "3,12", "--view", "norm"]
+    assert cli.run(["snapshot", "efficientnet_lite0", *arguments, "-o", str(png), "--npz", str(npz)]) == 0
+    arrays = np.load(npz)
+    expected = Reference().gradient(57, (3, 12)).numpy()
+    assert np.allclose(arrays["input_gradient"], expected, atol=1e-6)
+    assert arrays["receptive_field"].tolist() == [0, 38, 224, 186]
+    assert png.stat().st_size > 1000

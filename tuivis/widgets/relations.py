@@ -1,0 +1,117 @@
+"""The selected unit's relations: its receptive field, the units that feed it and those it feeds, its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual import events
+from textual.reactive import var
+from textual.widget import Widget
+
+from tuivis.engine.events import Relations
+from tuivis.engine.values import Share
+from tuivis.errors import printable
+from tuivis.render.overlay import fit
+from tuivis.render.picture import Picture
+from tuivis.state import State
+from tuivis.widgets.picture import PicturePane
+
+CLASSES = 2
+"""Classes named of each kind."""
+
+
+class RelationsText(Widget):
+    """Draws `state.relations`; there only while they are asked for."""
+
+    state: var[State] = var(State(), init=False)
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Come and go with the wish, and draw what is new."""
+        self.set_class(new.look.relations, "-shown")
+        if _current(old) is not _current(new):
+            self.refresh()
+
+    def render(self) -> Text:
+        """Return the lines."""
+        found = _current(self.state)
+        if found is None:
+            return Text("tracing what drives it …", "dim")
+        text = Text()
+        for line in _lines(found, self.content_size.width):
+            text.append_text(line).append("\n")
+        return text
+
+
+class Crop(PicturePane):
+    """The part of the input that the strongest position can see."""
+
+    state: var[State] = var(State(), init=False)
+
+    def watch_state(self, old: State, new: State) -> None:
+        """Draw when the field is another."""
+        self.set_class(new.look.relations, "-shown")
+        if _current(old) is not _current(new) or old.frame is not new.frame:
+            self.draw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw at the new size."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Fit the crop into the pane."""
+        found, frame = _current(self.state), self.state.frame
+        width, height = self.canvas
+        if found is None or found.field is None or frame is None or not width or not height:
+            self.picture = None
+            return
+        box = found.field
+        crop = frame.pixels.numpy()[box.top : box.top + box.height, box.left : box.left + box.width]
+        self.picture = Picture(fit(crop, width, height))
+
+
+def _current(state: State) -> Relations | None:
+    """Return the relations of the selected unit on the picture at hand, if they are known."""
+    found, view = state.relations, state.view
+    if found is None or not state.look.relations:
+        return None
+    same = (found.layer, found.unit, found.picture) == (view.layer, view.unit, view.picture)
+    return found if same else None
+
+
+def _lines(found: Relations, width: int) -> list[Text]:
+    lines = []
+    if found.field is not None:
+        lines.append(Text(f"sees {_size(found.field.width, found.field.height)}"))
+        if found.effective is not None:
+            inside = f"95% in {_size(found.effective.width, found.effective.height)}"
+            joined = f"{lines[0]}, {inside}"
+            lines = [Text(joined)] if len(joined) <= width else [*lines, Text(inside)]
+    lines += _units("fed by", found.below, found.feeding, 1, width)
+    lines += _units("feeds", found.above, found.fed, 5, width)
+    for sign, shares in (("▲", found.up), ("▼", found.down)):
+        for share in shares[:CLASSES]:
+            value = f"{share.value:+.2f}"
+            room = width - len(value) - 3
+            name = printable(share.label)
+            name = name if len(name) <= room else name[: room - 1] + "…"
+            lines.append(Text.assemble(f"{sign} {name:<{room}} ", (value, "dim")))
+    lines += [Text(printable(note), "dim") for note in found.notes]
+    return lines or [Text("The input has no influence on it, and it has none.", "dim")]
+
+
+def _units(title: str, layer: str, shares: Sequence[Share], key: int, width: int) -> list[Text]:
+    """Return a layer's units: with the key that visits each, as many as fit on a line."""
+    if not layer:
+        return []
+    heading = Text.assemble((f"{title} ", "dim"), printable(layer))
+    line = Text()
+    for number, share in enumerate(shares, key):
+        part = Text.assemble((f"{number}", "reverse"), f" {share.unit}{'' if share.value > 0 else '−'}")
+        if len(line) + len(part) + 2 <= width:
+            line = Text.assemble(line, "  " if line else "", part)
+    return [heading, line]
+
+
+def _size(width: int, height: int) -> str:
+    return f"{width}×{height}"
