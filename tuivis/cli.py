@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
@@ -202,6 +203,85 @@ def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> Non
         inline.show(picture, settings.protocol)
 
 
+_making = _options(
+    click.option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        required=True,
+        type=click.Path(path_type=Path, file_okay=False),
+        help="The folder for pictures, sidecars and sheets; made if it is missing.",
+    ),
+    click.option("--set", "changes", metavar="NAME=VALUE", multiple=True, help="Change one parameter of every recipe."),
+    click.option("--overwrite", "existing", flag_value="overwrite", help="Make anew what is there already."),
+    click.option("--resume", "existing", flag_value="resume", help="Make what is missing, from where it stopped."),
+    click.option("--show", is_flag=True, help="Print the pictures in the terminal, too."),
+    _json,
+)
+
+
+@cli.command(epilog=MODEL_HELP)
+@click.argument("model")
+@_options(_weights, _input, _layer)
+@click.option("--device", metavar="D[,D]", help="Devices to work on, or all; by default the GPU with most free memory.")
+@click.option("--units", default="", metavar="U", help="0-15,130; those joined by + together; or all.")
+@click.option("--classes", default="", metavar="C", help="Classes by name or number, with commas between them.")
+@click.option("--towards", metavar="F", multiple=True, help="A direction: a .npy vector, or an input picture's name.")
+@click.option("--recipe", default="distill", metavar="R[,R2]", help="Names, .toml files, or all (to compare).")
+@click.option("--seeds", default=1, type=click.IntRange(1, 1000), help="How many pictures of each unit.")
+@click.option("--minimise", is_flag=True, help="What the unit likes least.")
+@click.option("--video", "film", is_flag=True, help="Write each run as MP4, too.")
+@_making
+def optimise(recipe: str, seeds: int, minimise: bool, **given: Any) -> None:
+    """Make pictures of what units of MODEL want to see."""
+    from tuivis.engine.optimise import recipes
+
+    names = recipes.COMPARED if recipe == "all" else tuple(recipe.split(","))
+    changes = (*given["changes"], *(["minimise=true"] if minimise else []))
+    found = tuple(recipes.find(name.strip(), changes) for name in names)
+    results, sheets = _make(found, seeds=tuple(range(seeds)), **given)
+    _print_results(results, len(names) > 1, given["as_json"])
+    if given["show"]:
+        _show(sheets or [given["output"] / each.picture for each in results])
+
+
+@cli.command(epilog=MODEL_HELP)
+@click.argument("model")
+@_options(_weights, _input, _layer, _device)
+@click.option("--unit", "units", metavar="N", required=True, help="The unit's number, from 0.")
+@click.option("--draws", default=300, type=click.IntRange(1, 10_000), help="How many recipes to try.")
+@click.option("--seed", default=0, type=click.IntRange(min=0), help="The same seed draws the same recipes.")
+@_making
+def search(draws: int, seed: int, **given: Any) -> None:
+    """Search for a recipe at random, as the paper did: each draw's picture, ranked, and the best as files."""
+    from tuivis import search as work
+    from tuivis.engine.optimise import recipes
+
+    drawn = tuple(recipes.change(recipe, given["changes"]) for recipe in work.draws(draws, seed))
+    results, _ = _make(drawn, seeds=(0,), **given)
+    ranked, written = work.write(given["output"], results)
+    _print_results(ranked, False, given["as_json"])
+    if given["show"]:
+        _show(written[:1])
+
+
+@cli.command("recipes")
+@click.argument("name", required=False)
+@click.option("--set", "changes", metavar="NAME=VALUE", multiple=True, help="Change a parameter.")
+@_json
+def show_recipes(name: str | None, changes: tuple[str, ...], as_json: bool) -> None:
+    """List the recipes, or print the recipe NAME with the meaning of every parameter, as a file of one's own."""
+    from tuivis.engine.optimise import recipes
+
+    found = [recipes.find(each, changes) for each in ([name] if name else recipes.BUILT_IN)]
+    if as_json:
+        _print_json(found[0] if name else found)
+    elif name:
+        click.echo(recipes.toml(found[0]), nl=False)
+    else:
+        _print_pairs((f"{recipe.name:<16}", recipe.about) for recipe in found)
+
+
 @cli.command(epilog=MODEL_HELP)
 @click.argument("model")
 @_options(_weights, _input, _layer, _device)
@@ -274,6 +354,11 @@ def completion(shell: str) -> None:
     click.echo(script(cli, {}, "tuivis", "_TUIVIS_COMPLETE").source())
 
 
+_alias = copy.copy(optimise)
+_alias.hidden = True
+cli.add_command(_alias, "optimize")
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code: 0, 2 for what the user can mend, 130 after ctrl+c."""
     for stream in (sys.stdout, sys.stderr):
@@ -334,6 +419,39 @@ def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 def _print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value)))
+
+
+def _make(recipes: tuple[Any, ...], **given: Any) -> tuple[list[Any], list[Path]]:
+    """Return the results of `tuivis.optimise.make`, and the sheets that it wrote."""
+    from tuivis import optimise as work
+
+    settings = _settings(**{name: given[name] for name in ("model", "weights", "input", "layer", "device")})
+    own = {name: given[name] for name in ("units", "classes", "towards", "film") if name in given}
+    existing: Any = given["existing"] or "refuse"
+    outcome = work.make(work.Request(settings, recipes, given["seeds"], given["output"], existing=existing, **own))
+    _note(outcome.notes)
+    return outcome.results, outcome.sheets
+
+
+def _print_results(results: Sequence[Any], compare: bool, as_json: bool) -> None:
+    if as_json:
+        _print_json(results)
+        return
+    from rich.console import Console
+
+    from tuivis import comparison
+
+    console = Console(width=None if sys.stdout.isatty() else 100_000)
+    console.print(comparison.pictures(results))
+    if compare:
+        console.print(comparison.recipes(results))
+
+
+def _show(paths: Iterable[Path]) -> None:
+    from tuivis import inline
+
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        inline.show_files(paths, config.load().protocol)
 
 
 def _note(notes: Iterable[str]) -> None:

@@ -21,6 +21,10 @@ Answer = TypeVar("Answer", bound=Event)
 Result = TypeVar("Result")
 
 
+class DiedError(UserError):
+    """The engine has ended without having been asked to."""
+
+
 class Conversation:
     """Questions to an engine, one at a time; `tell` hears of its progress."""
 
@@ -46,11 +50,35 @@ class Conversation:
                 raise UserError(event.message)
             if isinstance(event, Progress):
                 self._tell(event)
-        raise UserError(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
+        raise DiedError(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
+
+    async def follow(self, command: Command) -> AsyncIterator[Event]:
+        """Send `command` and yield all events until the caller has enough.
+
+        Raises
+        ------
+        DiedError
+            If the engine ends.
+        UserError
+            If it cannot do it.
+        """
+        self._engine.send(command)
+        async for event in self._events:
+            if isinstance(event, Failed):
+                raise UserError(event.message)
+            yield event
+        raise DiedError(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
 
 
 @asynccontextmanager
-async def _conversation(tell: Callable[[Progress], None]) -> AsyncIterator[Conversation]:
+async def conversation(tell: Callable[[Progress], None]) -> AsyncIterator[Conversation]:
+    """Start an engine and end it afterwards; `tell` hears of its progress.
+
+    Raises
+    ------
+    UserError
+        If it does not start.
+    """
     log = config.log_path()
     try:
         engine = await Engine.start(log)
@@ -74,8 +102,8 @@ def converse(talk: Callable[[Conversation], Awaitable[Result]]) -> Result:
     """
 
     async def main(tell: Callable[[Progress], None]) -> Result:
-        async with _conversation(tell) as conversation:
-            return await talk(conversation)
+        async with conversation(tell) as partner:
+            return await talk(partner)
 
     console = Console(stderr=True)
     if not console.is_terminal:

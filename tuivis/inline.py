@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import PIL.Image
 from PIL.Image import Image
 from rich.console import Console
 
+from tuivis.errors import printable
 from tuivis.render import protocols
 from tuivis.render.picture import CellSize
 from tuivis.render.probe import Terminal, probe
@@ -48,6 +51,14 @@ def show(picture: Image, override: str) -> None:
         console.print(SixelImage(picture, width, height))
     else:
         console.print(HalfcellImage(picture, width, height))
+
+
+def show_files(paths: Iterable[Path], override: str) -> None:
+    """Print the pictures in files, each under its name; as `show` does."""
+    for path in paths:
+        print(printable(path))  # noqa: T201
+        with PIL.Image.open(path) as picture:
+            show(picture.convert("RGB"), override)
 
 
 def _shows_sixel(protocol: protocols.Protocol, terminal: Terminal) -> bool:

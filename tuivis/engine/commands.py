@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
+from tuivis.engine.optimise.recipes import Recipe
+from tuivis.engine.optimise.results import Target
 from tuivis.engine.values import Backpass, Normalisation, Off, Order, Tiles
 
 
@@ -110,3 +114,61 @@ class Rank(msgspec.Struct, frozen=True, tag=True):
 
 class ListDevices(msgspec.Struct, frozen=True, tag=True):
     """Answered by `Devices`."""
+
+
+class Optimise(msgspec.Struct, frozen=True, tag=True):
+    """Make pictures of what the targets want to see; after `Load` and `Open`, whose pictures are the photographs.
+
+    Answered by `JobStarted`, then `Stepped`, `Preview` and `Finished` ..., and in the end by `JobEnded`. Jobs wait for
+    each other in the order in which they came. The engine takes other commands between steps.
+
+    Attributes
+    ----------
+    job
+        A number that the UI chooses; what concerns the job carries it.
+    targets, recipes, seeds
+        Every target is made with every recipe and every seed.
+    folder
+        Where the files go; made if it is missing.
+    existing
+        What to do where results are: refuse before the work starts, make them anew, or make only what is missing and
+        go on from checkpoints.
+    film
+        Whether to write an MP4 of each run, too.
+    batch
+        The most samples that take their steps together; 0 is what suits the device.
+    preview
+        Pixels of the longer side of a preview; 0 sends none.
+    checkpoint_seconds
+        How often what was done so far is saved.
+    """
+
+    job: int
+    layer: str
+    targets: tuple[Target, ...]
+    recipes: tuple[Recipe, ...]
+    seeds: tuple[int, ...]
+    folder: str
+    existing: Literal["refuse", "overwrite", "resume"] = "refuse"
+    film: bool = False
+    batch: int = 0
+    preview: int = 96
+    checkpoint_seconds: float = 10.0
+
+
+class Pause(msgspec.Struct, frozen=True, tag=True):
+    """Pause a job after its present step, which is saved. Answered by `JobPaused`; the next job takes its turn."""
+
+    job: int
+
+
+class Unpause(msgspec.Struct, frozen=True, tag=True):
+    """Let a paused job go on. Answered by `JobPaused` (with `paused` false)."""
+
+    job: int
+
+
+class Cancel(msgspec.Struct, frozen=True, tag=True):
+    """End a job; finished pictures stay. Answered by `JobEnded`."""
+
+    job: int

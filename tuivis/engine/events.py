@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
+from tuivis.engine.optimise.results import Quality, Run, Verdict
 from tuivis.engine.values import (
     Array,
     Backpass,
@@ -196,10 +199,83 @@ class Devices(msgspec.Struct, frozen=True, tag=True):
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """A command failed: one clear line.
 
-    `during` is the command's name, `generation` that of the `Show` or `Read`, else 0. A backward pass that failed is
+    `during` is the command's name; `generation` is that of the `Show` or `Read`, or the number of the job, else 0. A
+    backward pass that failed is
     "Backward": the rest of the `Show` is answered all the same.
     """
 
     message: str
     during: str
     generation: int = 0
+
+
+class JobStarted(msgspec.Struct, frozen=True, tag=True):
+    """A job begins. `runs` are the pictures to make, in order; those in `done` (indices) are there already.
+
+    `labels` are the classes' names of the runs' targets, or empty strings.
+    """
+
+    job: int
+    runs: tuple[Run, ...]
+    labels: tuple[str, ...]
+    done: tuple[int, ...]
+
+
+class Stepped(msgspec.Struct, frozen=True, tag=True):
+    """Samples have taken a step: some ten times a second at most, and after the last step of a batch.
+
+    `runs` are indices into those of `JobStarted`; `objectives` (null is NaN), `rates` and `undone` (how many steps were
+    undone so far) go with them. `step` of `steps` is done; a step takes `seconds` for all of them together.
+    """
+
+    job: int
+    runs: tuple[int, ...]
+    step: int
+    steps: int
+    objectives: tuple[float | None, ...]
+    rates: tuple[float | None, ...]
+    undone: tuple[int, ...]
+    seconds: float
+
+
+class Preview(msgspec.Struct, frozen=True, tag=True):
+    """What some samples look like now: `pixels` is (len(runs), h, w, 3) uint8. A newer one replaces an older."""
+
+    job: int
+    runs: tuple[int, ...]
+    step: int
+    pixels: Array
+
+
+class Finished(msgspec.Struct, frozen=True, tag=True):
+    """A picture is on disk: `picture` is its path, `sidecar` that of its record (`results.Result` as JSON).
+
+    `majority` is the first step in which the unit was its layer's strongest; `strongest_photograph` is the index of the
+    picture that gives the target most among those at hand, to be shown beside it (its value is `quality.strongest`).
+    """
+
+    job: int
+    run: int
+    picture: str
+    sidecar: str
+    verdict: Verdict
+    majority: int | None
+    best: float | None
+    quality: Quality
+    strongest_photograph: int
+    seconds: float
+
+
+class JobPaused(msgspec.Struct, frozen=True, tag=True):
+    """A job was paused, or goes on."""
+
+    job: int
+    paused: bool
+
+
+class JobEnded(msgspec.Struct, frozen=True, tag=True):
+    """A job has ended; `message` says why where it failed."""
+
+    job: int
+    how: Literal["done", "cancelled", "failed"]
+    message: str = ""

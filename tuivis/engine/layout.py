@@ -60,6 +60,13 @@ class Arrangement:
         positions = tensor.select(self.batch, 0).movedim(self.unit, 0).reshape(self.units, -1)
         return positions[:, self.prefix :].reshape(self.units, self.height, self.width)
 
+    def apply_batch(self, tensor: Tensor) -> Tensor:
+        """Return all pictures of `tensor` as (pictures, units, height, width); a view where that is possible."""
+        pictures = tensor.movedim(self.batch, 0)
+        positions = pictures.movedim(1 + self.unit, 1).flatten(2) if tensor.ndim > 2 else pictures[..., None]
+        on_picture = positions[..., self.prefix :]
+        return on_picture.reshape(*on_picture.shape[:2], self.height, self.width)
+
     @property
     def axis(self) -> int:
         """The axis of the units in the whole tensor."""

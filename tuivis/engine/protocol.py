@@ -10,24 +10,30 @@ from typing import cast
 
 import msgspec
 
-from tuivis.engine.commands import Hello, ListDevices, Load, Open, Rank, Read, Show
+from tuivis.engine.commands import Cancel, Hello, ListDevices, Load, Open, Optimise, Pause, Rank, Read, Show, Unpause
 from tuivis.engine.events import (
     Activations,
     Backward,
     Devices,
     Failed,
+    Finished,
     Frame,
+    JobEnded,
+    JobPaused,
+    JobStarted,
     Loaded,
     Mosaic,
     Opened,
+    Preview,
     Progress,
     Ranked,
     Relations,
+    Stepped,
     Unit,
     Welcome,
 )
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a message changes: an engine and a UI of different versions refuse each other."""
 
 OUT_OF_MEMORY = 77
@@ -37,7 +43,8 @@ MAX_MESSAGE = 1 << 30
 """Bytes. A longer length prefix can only be garbage on the stream."""
 
 
-Command = Hello | Load | Open | Show | Read | Rank | ListDevices
+Command = Hello | Load | Open | Show | Read | Rank | ListDevices | Optimise | Pause | Unpause | Cancel
+JobEvent = JobStarted | Stepped | Preview | Finished | JobPaused | JobEnded
 Event = (
     Welcome
     | Progress
@@ -52,6 +59,7 @@ Event = (
     | Activations
     | Devices
     | Failed
+    | JobEvent
 )
 
 _encoder = msgspec.msgpack.Encoder()

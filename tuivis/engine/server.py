@@ -19,7 +19,8 @@ import msgspec
 
 from tuivis import __version__
 from tuivis.engine import events, protocol
-from tuivis.engine.commands import Hello, ListDevices, Load, Open, Rank, Read, Show
+from tuivis.engine.commands import Cancel, Hello, ListDevices, Load, Open, Optimise, Pause, Rank, Read, Show, Unpause
+from tuivis.engine.jobs import Jobs
 from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, is_out_of_memory, printable
 
@@ -78,6 +79,9 @@ class Server:
         self._stream = stream
         # Imported at the first `Load`: the handshake must not wait for torch.
         self._viewer: Viewer | None = None
+        self._jobs = Jobs()
+        self._loaded: Load | None = None
+        self._sources: tuple[str, ...] = ()
         self._mailbox = Mailbox()
 
     def send(self, event: Event) -> None:
@@ -86,9 +90,12 @@ class Server:
         self._stream.flush()
 
     def run(self, mailbox: Mailbox) -> None:
-        """Carry out commands until the process ends."""
+        """Carry out commands until the process ends; while none waits, jobs take their steps."""
         self._mailbox = mailbox
         while True:
+            if self._jobs.busy and not mailbox.waiting():
+                self._advance()
+                continue
             command, skipped = mailbox.take()
             try:
                 for event in self.carry_out(command, skipped):
@@ -118,10 +125,33 @@ class Server:
                 yield from self._loaded_viewer().rank(command)
             case ListDevices():
                 yield _devices()
+            case Optimise():
+                self._optimise(command)
+            case Pause() | Unpause() | Cancel():
+                yield self._jobs.obey(command)
+
+    def _advance(self) -> None:
+        try:
+            event = self._jobs.advance()
+        except Exception as error:
+            traceback.print_exc()
+            event = self._jobs.fail(_explain(error))
+        if event is not None:
+            self.send(event)
+
+    def _optimise(self, command: Optimise) -> None:
+        viewer = self._loaded_viewer()
+        if self._loaded is None or viewer.pictures is None:
+            raise UserError("no photographs are open: open a source first")
+        from tuivis.engine.optimise.job import Job
+        from tuivis.engine.optimise.manifest import Manifest
+
+        manifest = Manifest(self._loaded, self._sources, command)
+        self._jobs.add(Job(manifest, viewer.model, viewer.layers, viewer.pictures))
 
     def _fail(self, command: Command, message: str) -> None:
         during = type(command).__name__
-        self.send(events.Failed(message, during, getattr(command, "generation", 0)))
+        self.send(events.Failed(message, during, getattr(command, "generation", getattr(command, "job", 0))))
 
     def _welcome(self, hello: Hello) -> events.Welcome:
         if hello.version != protocol.VERSION:
@@ -141,7 +171,7 @@ class Server:
         model = models.load(load.model, load.weights, load.device, load.seed, self._report)
         self.send(events.Progress("finding the layers"))
         viewer = Viewer(model, self._mailbox.waiting)
-        self._viewer = viewer
+        self._viewer, self._loaded = viewer, load
         return viewer.loaded()
 
     def _report(self, text: str, fraction: float | None) -> None:
@@ -152,6 +182,7 @@ class Server:
 
         pictures = open_pictures(sources)
         self._loaded_viewer().open(pictures)
+        self._sources = sources
         return events.Opened(tuple(pictures.names), tuple(pictures.notes))
 
     def _loaded_viewer(self) -> Viewer:

@@ -199,10 +199,13 @@ def removed(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
 
 @contextmanager
 def blame(model: nn.Module) -> Iterator[None]:
-    """Turn a failure of the model into a UserError that names the innermost of its modules that was running."""
+    """Turn a failure of the model into a UserError that names the innermost of its modules that was running.
+
+    Want of memory passes: whoever chose the size of the batch may try a smaller one.
+    """
     try:
         yield
-    except UserError:
+    except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         if is_out_of_memory(error):

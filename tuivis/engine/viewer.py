@@ -59,7 +59,7 @@ class Viewer:
         self._means: dict[str, torch.Tensor] = {}
         self._averaging: dict[str, Iterator[tuple[int, torch.Tensor]]] = {}
         self._whole: tuple[int, torch.Tensor] | None = None
-        self._pictures: Pictures | None = None
+        self.pictures: Pictures | None = None
         self._input: tuple[int, torch.Tensor] | None = None
         self._read: tuple[tuple[object, ...], Frame, Maps] | None = None
         self._shown: Show | None = None
@@ -81,7 +81,7 @@ class Viewer:
 
     def open(self, pictures: Pictures) -> None:
         """Look at these pictures from now on."""
-        self._pictures = pictures
+        self.pictures = pictures
         self._input = self._read = self._shown = self._whole = None
         self._means.clear()
         self._averaging.clear()
@@ -197,8 +197,8 @@ class Viewer:
     def _take_means(self, show: Show) -> Iterator[Event]:
         """Make sure that the means are known that `show` puts in place of units."""
         for layer in sorted({off.layer for off in show.off if off.mean} - self._means.keys()):
-            assert self._pictures is not None
-            count = len(self._pictures.names)
+            assert self.pictures is not None
+            count = len(self.pictures.names)
             chosen = range(0, count, -(-count // MEAN_OVER))
             loads = [lambda index=index: self._batch(self._load(index)) for index in chosen]
             if layer not in self._averaging:
@@ -251,9 +251,9 @@ class Viewer:
 
     def _load(self, picture: int) -> torch.Tensor:
         if self._input is None or self._input[0] != picture:
-            if self._pictures is None or not 0 <= picture < len(self._pictures.names):
+            if self.pictures is None or not 0 <= picture < len(self.pictures.names):
                 raise UserError(f"there is no picture {picture}: open a source first")
-            self._input = picture, self.model.preprocess(self._pictures.read(picture))
+            self._input = picture, self.model.preprocess(self.pictures.read(picture))
         return self._input[1]
 
     def _batch(self, image: torch.Tensor) -> torch.Tensor:

@@ -111,6 +111,27 @@ def unit_sheet(
     return sheet
 
 
+def contact_sheet(
+    pictures: Sequence[Pixels], captions: Sequence[str], heading: Sequence[str], columns: int
+) -> Image.Image:
+    """Return pictures, (H, W, 3) each, in rows of `columns`, each under its caption; without a heading, only those."""
+    height, width = pictures[0].shape[:2]
+    caption = _CAPTION + _GAP if any(captions) else 0
+    dx, dy = width + _GAP, height + caption + _GAP
+    grid = Image.new("RGB", (columns * dx - _GAP, ceil(len(pictures) / columns) * dy - _GAP), _CHROME.gutter)
+    for place, (picture, text) in enumerate(zip(pictures, captions, strict=True)):
+        row, column = divmod(place, columns)
+        cell = Image.new("RGB", (width, height + caption), _CHROME.gutter)
+        _write(cell, (0, 0), text, _NUMBER, _FAINT)
+        cell.paste(Image.fromarray(np.ascontiguousarray(picture)), (0, caption))
+        grid.paste(cell, (column * dx, row * dy))
+    if not heading:
+        return grid
+    sheet, top = _headed(grid.size, heading)
+    sheet.paste(grid, (_MARGIN, top))
+    return sheet.crop((0, 0, sheet.width, top + grid.height + _MARGIN))
+
+
 def _tiles(levels: Pixels, palette: Pixels) -> Image.Image:
     units, height, width = levels.shape
     columns = min(units, ceil(sqrt(units * _ASPECT * height / width)))

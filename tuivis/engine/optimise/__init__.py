@@ -1,0 +1,1 @@
+"""The picture that a unit wants to see: optimisation of pixels, many units at once."""

@@ -1,0 +1,263 @@
+"""The loop: a batch of samples, each with its own objective, seed and random views, one step after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import torch
+from torch import Generator, Tensor
+
+from tuivis.engine.optimise import transforms
+from tuivis.engine.optimise.objectives import Objectives
+from tuivis.engine.optimise.parametrisations import Parametrisation, Space
+from tuivis.engine.optimise.policies import Ascent, rates
+from tuivis.engine.optimise.recipes import Recipe
+from tuivis.engine.optimise.regularisers import clip, regularise
+from tuivis.engine.optimise.results import Record, Verdict
+from tuivis.engine.truncation import Truncated
+from tuivis.errors import UserError
+
+MOST_UNDONE = 40
+"""A sample whose step was undone so many times is given up."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all samples of a batch share. `scale` is the layer's deviation over the photographs."""
+
+    recipe: Recipe
+    network: Truncated
+    space: Space
+    parametrisation: Parametrisation
+    shape: tuple[int, int, int]
+    scale: float
+    device: torch.device
+
+
+class Room:
+    """How many pictures go through the network at once: grows while the memory allows, shrinks when it does not."""
+
+    def __init__(self, first: int = 8) -> None:
+        self.size = max(1, first)
+        self._most: int | None = None
+
+    def grow(self, wanted: int) -> None:
+        """Double the room, up to `wanted`, unless that was too much before."""
+        self.size = min(self.size * 2, wanted, self._most or wanted) if self.size < wanted else self.size
+
+    def shrink(self, used: int) -> None:
+        """Halve the room after `used` pictures were too many.
+
+        Raises
+        ------
+        UserError
+            If that was a single one.
+        """
+        if used <= 1:
+            raise UserError("too little memory for one picture: free some, choose an earlier layer or --device cpu")
+        self.size = self._most = used // 2
+
+
+@dataclass
+class State:
+    """Everything that changes from step to step: what a checkpoint holds, with the generators and the records."""
+
+    parameter: Tensor
+    previous: Tensor
+    ascent: Ascent
+    previous_ascent: Ascent
+    best: Tensor
+    factor: Tensor
+
+
+class Batch:
+    """Samples that take their steps together.
+
+    Parameters
+    ----------
+    setting
+        What they share.
+    objectives
+        One for each sample.
+    generators
+        One for each sample, on the CPU.
+    """
+
+    def __init__(self, setting: Setting, objectives: Objectives, generators: Sequence[Generator]) -> None:
+        self.setting, self.objectives, self.generators = setting, objectives, list(generators)
+        first = torch.stack([setting.parametrisation.start(generator) for generator in generators]).to(setting.device)
+        ascent = Ascent.start(setting.recipe.ascent, first)
+        factor = torch.ones(len(first), device=setting.device)
+        self.state = State(first, first, ascent, ascent, first.clone(), factor)
+        self.records = [Record() for _ in generators]
+        self.step_number = 0
+
+    def pictures(self) -> Tensor:
+        """Return what the samples look like now, (N, C, H, W) in 0 .. 1."""
+        return self._pictures(self.state.parameter)
+
+    def kept(self) -> Tensor:
+        """Return the pictures that the recipe keeps: those with the highest objectives, or the last."""
+        return self._pictures(self.state.best if self.setting.recipe.keep == "best" else self.state.parameter)
+
+    @property
+    def done(self) -> bool:
+        """Whether no sample has a step to take."""
+        return self.step_number >= self.setting.recipe.steps or all(record.verdict for record in self.records)
+
+    def step(self, room: Room) -> None:
+        """Take one step with every sample that has not ended."""
+        recipe, state = self.setting.recipe, self.state
+        parameter = self._clipped(state.parameter)
+        values, gradient, ranks = self._ascend(parameter, room)
+        norms = gradient.flatten(1).square().sum(1)
+        finite = values.isfinite() & norms.isfinite()
+        self._record(values, norms, ranks, finite, parameter)
+        rate = rates(recipe, norms, values, self.setting.scale) * state.factor
+        for record, each in zip(self.records, rate.tolist(), strict=True):
+            record.rates.append(each)
+        moves = finite & (norms > 0)
+        moves &= torch.tensor([not record.verdict for record in self.records], device=moves.device)
+        if self.step_number < recipe.steps - 1:
+            self._update(parameter, gradient, rate, finite, moves)
+        else:
+            state.parameter = torch.where(_wide(finite, parameter), parameter, state.previous)
+        self.step_number += 1
+
+    def _pictures(self, parameter: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.setting.parametrisation.image(self._clipped(parameter)).clamp(0, 1)
+
+    def _clipped(self, parameter: Tensor) -> Tensor:
+        bounds = self.setting.parametrisation.bounds()
+        return parameter if bounds is None else clip(parameter, *bounds)
+
+    def _ascend(self, parameter: Tensor, room: Room) -> tuple[Tensor, Tensor, Tensor]:
+        """Return each sample's objective, its gradient (uphill), and its rank."""
+        recipe, shape = self.setting.recipe, self.setting.shape
+        drawn = [transforms.draw(recipe, shape, generator) for generator in self.generators]
+        room.grow(len(parameter) * transforms.views(recipe))
+        values, gradients, ranks = [], [], []
+        start = 0
+        while start < len(parameter):
+            # A step's views of one sample stay together.
+            count = max(1, room.size // transforms.views(recipe))
+            part = slice(start, start + count)
+            try:
+                chosen = self.objectives.keep(_indices(part, parameter))
+                value, gradient, rank = self._one(parameter[part], chosen, drawn[part])
+            except torch.OutOfMemoryError:
+                room.shrink(len(parameter[part]))
+                _release(self.setting.device)
+                continue
+            values.append(value)
+            gradients.append(gradient)
+            ranks.append(rank)
+            start += count
+        return torch.cat(values), torch.cat(gradients), torch.cat(ranks)
+
+    def _one(
+        self, parameter: Tensor, objectives: Objectives, drawn: Sequence[tuple[Tensor | None, Tensor | None]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        device, views = self.setting.device, transforms.views(self.setting.recipe)
+        maps, noise = (_joined([pair[i] for pair in drawn], device) for i in range(2))
+        parameter = parameter.detach().requires_grad_()
+        seen = transforms.apply(self.setting.parametrisation.image(parameter), maps, noise)
+        activation = self.setting.network(self.setting.space.input(seen)).float()
+        several = objectives.repeat(views)
+        value = several(activation)
+        # A sum over the batch, so that no sample's gradient depends on the others.
+        (gradient,) = torch.autograd.grad(objectives.sign * value.sum() / views, parameter)
+        rank = several.rank(activation.detach()).view(-1, views).amin(1)
+        return value.detach().view(-1, views).mean(1), gradient, rank
+
+    def _record(self, values: Tensor, norms: Tensor, ranks: Tensor, finite: Tensor, parameter: Tensor) -> None:
+        sign, step = self.objectives.sign, self.step_number
+        table = torch.stack([values.double(), norms.double(), ranks.double(), finite.double()]).tolist()
+        better = []
+        for record, value, norm, rank, fine in zip(self.records, *table, strict=True):
+            better.append(False)
+            if record.verdict:
+                continue
+            record.objective.append(value)
+            if not fine:
+                record.undone.append(step)
+                if step == 0 or len(record.undone) >= MOST_UNDONE:
+                    record.verdict = Verdict.not_a_number
+                continue
+            if record.best is None or sign * value > sign * record.best:
+                record.best, record.best_step, better[-1] = value, step, True
+            if rank == 1 and record.majority is None:
+                record.majority = step
+            if norm == 0:
+                record.verdict = Verdict.zero_gradient
+        chosen = _wide(torch.tensor(better, device=parameter.device), parameter)
+        self.state.best = torch.where(chosen, parameter, self.state.best)
+
+    def _update(self, parameter: Tensor, gradient: Tensor, rate: Tensor, finite: Tensor, moves: Tensor) -> None:
+        """Move the samples in `moves`; put those that are not `finite` back to before the step that broke them."""
+        recipe, state = self.setting.recipe, self.state
+        before = Ascent(state.ascent.kind, **state.ascent.tensors())
+        moved = parameter + state.ascent.step(gradient, rate)
+        moved = regularise(recipe, moved, gradient, self.step_number) if parameter.ndim == 4 else moved
+        fine, going = _wide(finite, parameter), _wide(moves, parameter)
+        stays = torch.where(fine, parameter, state.previous)
+        state.parameter = torch.where(going, moved, stays)
+        state.previous = stays
+        state.factor = torch.where(finite, state.factor, state.factor / 2)
+        back = state.previous_ascent.tensors()
+        kept, now = before.tensors(), state.ascent.tensors()
+        chosen = {k: _pick(moves, now[k], _pick(finite, kept[k], back[k])) for k in now}
+        state.previous_ascent = Ascent(before.kind, **{k: _pick(finite, kept[k], back[k]) for k in kept})
+        state.ascent = Ascent(before.kind, **chosen)
+
+    def checkpoint(self) -> dict[str, object]:
+        """Return all that `restore` needs, as tensors and plain values."""
+        state = self.state
+        tensors = {name: getattr(state, name) for name in ("parameter", "previous", "best", "factor")}
+        return {
+            "step": self.step_number,
+            "records": msgspec.json.encode(self.records).decode(),
+            "generators": [generator.get_state() for generator in self.generators],
+            "tensors": {name: tensor.cpu() for name, tensor in tensors.items()},
+            "ascent": {name: tensor.cpu() for name, tensor in state.ascent.tensors().items()},
+            "previous_ascent": {name: tensor.cpu() for name, tensor in state.previous_ascent.tensors().items()},
+        }
+
+    def restore(self, saved: dict[str, object]) -> None:
+        """Go on from a `checkpoint` of the same samples."""
+        device, kind = self.setting.device, self.setting.recipe.ascent
+        tensors: dict[str, dict[str, Tensor]] = {
+            group: {name: tensor.to(device) for name, tensor in saved[group].items()}  # type: ignore[attr-defined]
+            for group in ("tensors", "ascent", "previous_ascent")
+        }
+        ascents = {group: Ascent(kind, **tensors[group]) for group in ("ascent", "previous_ascent")}
+        self.state = State(**tensors["tensors"], **ascents)  # type: ignore[arg-type]
+        self.records = msgspec.json.decode(str(saved["records"]), type=list[Record])
+        self.step_number = int(saved["step"])  # type: ignore[call-overload]
+        for generator, state in zip(self.generators, saved["generators"], strict=True):  # type: ignore[call-overload]
+            generator.set_state(state)
+
+
+def _joined(parts: Sequence[Tensor | None], device: torch.device) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there).to(device) if there else None
+
+
+def _indices(part: slice, batch: Tensor) -> Tensor:
+    return torch.arange(len(batch), device=batch.device)[part]
+
+
+def _pick(mask: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    return torch.where(_wide(mask, one), one, other) if one.numel() else one
+
+
+def _wide(mask: Tensor, like: Tensor) -> Tensor:
+    return mask.view(-1, *(1,) * (like.ndim - 1))
+
+
+def _release(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

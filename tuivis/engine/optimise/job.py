@@ -1,0 +1,296 @@
+"""One job: runs in batches, results to disk as they come, checkpoints in between."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuivis.engine.events import Finished, JobStarted, Preview, Stepped
+from tuivis.engine.models import Model
+from tuivis.engine.optimise import files, parametrisations, photographs, plan
+from tuivis.engine.optimise.batch import Batch, Room, Setting
+from tuivis.engine.optimise.manifest import Manifest
+from tuivis.engine.optimise.objectives import position
+from tuivis.engine.optimise.quality import Judge
+from tuivis.engine.optimise.recipes import Recipe, check
+from tuivis.engine.optimise.results import Record, Result, Run, Verdict, read, refuse_existing, sidecar
+from tuivis.engine.protocol import JobEvent
+from tuivis.engine.sources import Pictures
+from tuivis.engine.taps import Layers
+from tuivis.engine.truncation import Truncated
+from tuivis.engine.values import Array
+from tuivis.errors import UserError, printable
+from tuivis.files import write_whole
+
+TOGETHER = {"cpu": 16, "cuda": 256}
+"""Samples that take their steps together: on a CPU more at once are no faster, and the first is done later."""
+REPORT_SECONDS = 0.1
+PREVIEW_SECONDS = 0.25
+PREVIEWED = 16
+"""Pictures in a `Preview`."""
+
+
+class Job:
+    """Carries out one `Optimise`, step by step.
+
+    Raises
+    ------
+    UserError
+        Before any work: if a layer, unit, recipe or direction is impossible, or results are there that must stay.
+    """
+
+    def __init__(self, manifest: Manifest, model: Model, layers: Layers, pictures: Pictures) -> None:
+        self.command = command = manifest.optimise
+        self._manifest, self._model, self._pictures = manifest, model, pictures
+        self._folder = Path(command.folder)
+        self._output = layers.output
+        units = layers.tap(command.layer).arrangement.units
+        for target in command.targets:
+            plan.check(target, units, command.layer)
+        for recipe in command.recipes:
+            check(recipe)
+        self.runs = plan.runs(command)
+        if command.existing == "refuse":
+            refuse_existing(self._folder, list(self.runs))
+        example = torch.zeros(1, *model.input_shape, device=model.device)
+        self._network = Truncated(model.module, layers, command.layer, example)
+        for recipe in command.recipes:
+            position(recipe, self._network.shape)
+        self._room = Room(command.batch or 8)
+        self._batch: Batch | None = None
+        self._members: list[int] = []
+        self._frames: list[list[Tensor]] = []
+        self._last = {"report": 0.0, "preview": 0.0, "checkpoint": 0.0}
+
+    def run(self) -> Iterator[JobEvent]:
+        """Yield what happens; between two events the job can be left for as long as one likes."""
+        self._prepare()
+        done = [i for i, run in enumerate(self.runs) if self._is_done(run)]
+        labels = tuple(self._label(run) for run in self.runs)
+        yield JobStarted(self.command.job, self.runs, labels, tuple(done))
+        self._judge = self._look()
+        for recipe in self.command.recipes:
+            waiting = [i for i, run in enumerate(self.runs) if run.recipe == recipe.name and i not in done]
+            for members, saved in self._groups(waiting):
+                yield from self._steps(recipe, members, saved)
+        self._manifest.path.unlink(missing_ok=True)
+
+    def save(self) -> None:
+        """Save how far the present batch is."""
+        if self._batch is None or self._batch.step_number == 0:
+            return
+        content = self._batch.checkpoint() | {
+            "identity": self._identity(self._batch.setting.recipe),
+            "runs": [self.runs[i].stem for i in self._members],
+            "frames": self._frames,
+            "room": self._room.size,
+        }
+        files.write_checkpoint(self._checkpoint(self._members), content)
+
+    def cancel(self) -> None:
+        """Forget how far the job was; finished pictures stay."""
+        if self._members:
+            self._checkpoint(self._members).unlink(missing_ok=True)
+        self._manifest.path.unlink(missing_ok=True)
+
+    def _prepare(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make the folder {printable(self._folder)}: {error.strerror}") from None
+        if self.command.existing == "overwrite":
+            for run in self.runs:
+                sidecar(self._folder, run).unlink(missing_ok=True)
+        self._manifest.write()
+        self._hash = _weights_hash(self._model)
+
+    def _look(self) -> Judge:
+        pixels = photographs.space(self._model)
+        return Judge(self._network, pixels, photographs.look(self._model, self._pictures, self._network, pixels))
+
+    def _is_done(self, run: Run) -> bool:
+        return self.command.existing == "resume" and sidecar(self._folder, run).exists()
+
+    def _groups(self, waiting: list[int]) -> Iterator[tuple[list[int], dict[str, Any] | None]]:
+        """Yield the runs that take their steps together: first those that a checkpoint has, as they were."""
+        left = list(waiting)
+        if self.command.existing == "resume":
+            for path in sorted(self._folder.glob("*.checkpoint")):
+                saved = files.read_checkpoint(path)
+                by_stem = {self.runs[i].stem: i for i in left}
+                if saved is None or not all(stem in by_stem for stem in saved["runs"]):
+                    continue
+                recipe = next(r for r in self.command.recipes if r.name == self.runs[by_stem[saved["runs"][0]]].recipe)
+                if saved["identity"] == self._identity(recipe):
+                    members = [by_stem[stem] for stem in saved["runs"]]
+                    left = [i for i in left if i not in members]
+                    yield members, saved
+        most = self.command.batch or TOGETHER.get(self._model.device.type, 16)
+        for start in range(0, len(left), most):
+            yield left[start : start + most], None
+
+    def _steps(self, recipe: Recipe, members: list[int], saved: dict[str, Any] | None) -> Iterator[JobEvent]:
+        self._members = members
+        batch = self._batch = self._made(recipe, members)
+        self._frames = [[] for _ in members]
+        if saved:
+            batch.restore(saved)
+            self._frames, self._room.size = saved["frames"], int(saved["room"])
+        every = -(-recipe.steps // files.LONGEST_FILM)
+        self._last["checkpoint"] = time.monotonic()
+        begun, first = time.monotonic(), batch.step_number
+        while not batch.done:
+            if self.command.film and batch.step_number % every == 0:
+                for frames, picture in zip(self._frames, batch.pictures(), strict=True):
+                    frames.append(files.compressed(files.levels(picture)))
+            batch.step(self._room)
+            taken = (time.monotonic() - begun) / (batch.step_number - first)
+            yield from self._report(batch, members, taken)
+            if self._due("checkpoint", self.command.checkpoint_seconds) and not batch.done:
+                self.save()
+        yield from self._finish(batch, members, (time.monotonic() - begun) / len(members))
+        self._checkpoint(members).unlink(missing_ok=True)
+        self._batch, self._members = None, []
+
+    def _made(self, recipe: Recipe, members: Sequence[int]) -> Batch:
+        model, judge = self._model, self._judge
+        magnitude = parametrisations.spectrum(judge.photographs.images, recipe.decorrelate).to(model.device)
+        shape = model.input_shape
+        made = parametrisations.make(recipe, shape, judge.space, magnitude)
+        scale = judge.photographs.scale
+        setting = Setting(recipe, self._network, judge.space, made, shape, scale, model.device)
+        rows = [self._weights(self.runs[i], recipe) for i in members]
+        generators = [torch.Generator().manual_seed(self.runs[i].random_seed) for i in members]
+        return Batch(setting, plan.objectives(recipe, self._network.shape, rows, model.device), generators)
+
+    def _weights(self, run: Run, recipe: Recipe) -> Tensor:
+        direction = None
+        if run.target.picture is not None:
+            seen = self._model.preprocess(self._pictures.read(run.target.picture))[None].to(self._model.device)
+            with torch.no_grad():
+                direction = self._network(seen)[0].float().cpu()
+        return plan.weights(run.target, recipe, self._network.shape, self._judge.photographs, direction)
+
+    def _report(self, batch: Batch, members: Sequence[int], seconds: float) -> Iterator[JobEvent]:
+        job, step, steps = self.command.job, batch.step_number, batch.setting.recipe.steps
+        if self._due("report", REPORT_SECONDS) or batch.done:
+            yield Stepped(
+                job,
+                tuple(members),
+                step,
+                steps,
+                tuple(record.objective[-1] for record in batch.records),
+                tuple(record.rates[-1] for record in batch.records),
+                tuple(len(record.undone) for record in batch.records),
+                seconds,
+            )
+        if self.command.preview and self._due("preview", PREVIEW_SECONDS):
+            pictures = batch.pictures()[:PREVIEWED]
+            factor = self.command.preview / max(pictures.shape[-2:])
+            if factor < 1:
+                pictures = torch.nn.functional.interpolate(pictures, scale_factor=factor, mode="area")
+            pixels = np.stack([files.shown(files.levels(picture)) for picture in pictures])
+            yield Preview(job, tuple(members[:PREVIEWED]), step, Array.of(pixels))
+
+    def _due(self, what: str, seconds: float) -> bool:
+        now = time.monotonic()
+        if now - self._last[what] < seconds:
+            return False
+        self._last[what] = now
+        return True
+
+    def _finish(self, batch: Batch, members: Sequence[int], seconds: float) -> Iterator[JobEvent]:
+        for number, (index, picture) in enumerate(zip(members, batch.kept(), strict=True)):
+            run, record = self.runs[index], batch.records[number]
+            objective = batch.objectives.keep(torch.tensor([number], device=self._model.device))
+            array = files.levels(picture)
+            quality = self._judge.judge(torch.from_numpy(array).permute(2, 0, 1).float() / 255, objective)
+            record.verdict = record.verdict or _verdict(record, quality.rank)
+            path = self._folder / f"{run.stem}.png"
+            files.write_picture(path, array)
+            if self._frames[number]:
+                files.write_film(path.with_suffix(".mp4"), self._frames[number])
+            result = Result(
+                picture=path.name,
+                run=run,
+                model=self._model.name,
+                weights=self._model.weights,
+                weights_sha256=self._hash,
+                device=str(self._model.device),
+                versions={name: version(name) for name in ("torch", "numpy")},
+                parameters=batch.setting.recipe,
+                position=batch.objectives.at,
+                label=self._label(run),
+                seconds=seconds,
+                record=record,
+                quality=quality,
+            )
+            self._write(run, result)
+            quality = self._with_diversity(run) or quality
+            natural = batch.objectives.sign * objective.repeat(len(self._judge.photographs.images)).anywhere(
+                self._judge.photographs.activations.to(self._model.device)
+            )
+            yield Finished(
+                self.command.job,
+                index,
+                str(path),
+                str(sidecar(self._folder, run)),
+                record.verdict,
+                record.majority,
+                record.best,
+                quality,
+                int(natural.argmax()),
+                seconds,
+            )
+
+    def _write(self, run: Run, result: Result) -> None:
+        write_whole(sidecar(self._folder, run), msgspec.json.format(msgspec.json.encode(result)))
+
+    def _with_diversity(self, run: Run) -> Any:
+        """Once all seeds of a target are there, add to each how far it is from the others; return that of `run`."""
+        same = [each for each in self.runs if (each.recipe, each.target) == (run.recipe, run.target)]
+        if len(same) < 2 or not all(sidecar(self._folder, each).exists() for each in same):
+            return None
+        pictures = [files.read_levels(self._folder / f"{each.stem}.png") for each in same]
+        mine = None
+        for each, distance in zip(same, self._judge.diversity(pictures), strict=True):
+            result = read(sidecar(self._folder, each))
+            quality = msgspec.structs.replace(result.quality, diversity=distance)
+            self._write(each, msgspec.structs.replace(result, quality=quality))
+            mine = quality if each == run else mine
+        return mine
+
+    def _label(self, run: Run) -> str:
+        names = self._model.labels if run.layer == self._output and len(run.target.units) == 1 else ()
+        return names[run.target.units[0]] if names and run.target.units[0] < len(names) else ""
+
+    def _checkpoint(self, members: Sequence[int]) -> Path:
+        return self._folder / f"{self.runs[members[0]].stem}.checkpoint"
+
+    def _identity(self, recipe: Recipe) -> str:
+        return hashlib.sha256(msgspec.json.encode((self._hash, recipe, self.command.film))).hexdigest()
+
+
+def _verdict(record: Record, rank: int) -> Verdict:
+    if rank == 0:
+        return Verdict.none
+    return Verdict.success if record.majority is not None else Verdict.failure
+
+
+def _weights_hash(model: Model) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in model.module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        with contextlib.suppress(TypeError):  # numpy lacks some types
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,290 @@
+"""Making pictures from the command line: one engine a device, restarted when it dies; sheets of the results."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from tuivis.config import Settings
+from tuivis.conversation import Conversation, DiedError, conversation, converse
+from tuivis.engine.commands import ListDevices, Load, Open, Optimise
+from tuivis.engine.events import Devices, Finished, JobEnded, JobStarted, Loaded, Opened, Stepped
+from tuivis.engine.optimise.recipes import Recipe
+from tuivis.engine.optimise.results import Result, Run, Target, read, sidecar
+from tuivis.engine.protocol import Event
+from tuivis.errors import UserError, nearest, printable
+from tuivis.files import harmless_name, write_whole
+
+RESTARTS = 3
+"""Deaths of an engine in a row, without a picture in between, after which it is given up."""
+
+Existing = Literal["refuse", "overwrite", "resume"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line. `classes` are names or numbers of the model's output."""
+
+    settings: Settings
+    recipes: tuple[Recipe, ...]
+    seeds: tuple[int, ...]
+    folder: Path
+    units: str = ""
+    classes: str = ""
+    towards: tuple[str, ...] = ()
+    existing: Existing = "refuse"
+    film: bool = False
+
+    def targets(self, loaded: Loaded, pictures: Sequence[str]) -> tuple[str, tuple[Target, ...]]:
+        """Return the layer and what to make of it.
+
+        Raises
+        ------
+        UserError
+            If a unit, a class or a picture is not there.
+        """
+        layer = self.settings.layer or loaded.output
+        if self.classes and layer != loaded.output:
+            raise UserError(f"classes are units of {printable(loaded.output)}: leave --layer out")
+        count = next((info.units for info in loaded.layers if info.name == layer), 0)
+        found = [Target(units=units) for units in parse_units(self.units, count)]
+        found += [Target(units=(_class(name.strip(), loaded),)) for name in self.classes.split(",") if name.strip()]
+        found += [_direction(name, pictures) for name in self.towards]
+        if not found:
+            raise UserError("nothing to do: name --units, --classes or --towards")
+        return layer, tuple(dict.fromkeys(found))
+
+
+@dataclass
+class Outcome:
+    """What was made: all results of the request, and the files besides pictures and sidecars."""
+
+    results: list[Result] = field(default_factory=list)
+    sheets: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def parse_units(text: str, count: int) -> list[tuple[int, ...]]:
+    """Return the groups of units in "0-15,130,3+7"; those that are joined by + are made together. "all" is every one.
+
+    Raises
+    ------
+    UserError
+        If the text is something else.
+    """
+    if text.strip() == "all":
+        return [(unit,) for unit in range(count)]
+    found: list[tuple[int, ...]] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        first, dash, last = part.partition("-")
+        try:
+            if dash:
+                if int(last) >= max(count, 1):
+                    raise UserError(f"there is no unit {int(last)}: choose from 0 to {count - 1}")
+                found += [(unit,) for unit in range(int(first), int(last) + 1)]
+            else:
+                found.append(tuple(int(unit) for unit in part.split("+")))
+        except ValueError:
+            raise UserError(f"no units {printable(part)}: write 0-15,130 or 3+7 or all") from None
+    return found
+
+
+def make(request: Request) -> Outcome:
+    """Make the pictures, then sheets of them.
+
+    Raises
+    ------
+    UserError
+        If something is impossible, or the engine dies again and again.
+    """
+    devices = _devices(request.settings)
+    outcome = Outcome()
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        bars = [_Bars(progress, device or "") for device in devices]
+
+        async def all_devices() -> None:
+            async with asyncio.TaskGroup() as group:
+                for number, device in enumerate(devices):
+                    share = slice(number, None, len(devices))
+                    group.create_task(_work(request, device, share, bars[number], outcome))
+
+        try:
+            asyncio.run(all_devices())
+        except* UserError as errors:
+            raise _first(errors) from None
+    order = {recipe.name: place for place, recipe in enumerate(request.recipes)}
+    outcome.results.sort(key=lambda each: (order[each.run.recipe], each.run.target.units, each.run.seed))
+    outcome.sheets += sheets(request.folder, outcome.results)
+    return outcome
+
+
+class _Bars:
+    """Progress of one device: pictures, and the steps of those at work."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self._progress = progress
+        self.pictures: TaskID = progress.add_task(f"{title} starting".strip(), total=None)
+        self._steps: TaskID = progress.add_task("steps", total=None, visible=False)
+        self._title = title
+
+    def say(self, text: str) -> None:
+        self._progress.update(self.pictures, description=printable(text))
+
+    def hear(self, event: Event) -> None:
+        match event:
+            case JobStarted():
+                title = f"{self._title} pictures".strip()
+                done = len(event.done)
+                self._progress.update(self.pictures, description=title, total=len(event.runs), completed=done)
+            case Stepped():
+                title = f"step of {len(event.runs)}"
+                where = {"total": event.steps, "completed": event.step}
+                self._progress.update(self._steps, description=title, visible=True, **where)  # type: ignore[arg-type]
+            case Finished():
+                self._progress.advance(self.pictures)
+
+
+async def _work(request: Request, device: str | None, share: slice, bars: _Bars, outcome: Outcome) -> None:
+    """Let one device do its share; start its engine again when it dies."""
+    existing, deaths = request.existing, 0
+    while True:
+        try:
+            async with conversation(lambda progress: bars.say(progress.text)) as engine:
+                command = await _command(engine, request, device, share, existing)
+                if command is None:
+                    return
+                async for event in _events(engine, command, outcome):
+                    bars.hear(event)
+                    # What this engine has begun, the next one goes on with.
+                    existing = "resume"
+                    deaths = 0 if isinstance(event, Finished) else deaths
+                return
+        except DiedError as error:
+            deaths += 1
+            if deaths > RESTARTS or existing != "resume":
+                raise
+            outcome.notes.append(f"{error}; started again where it was")
+
+
+async def _command(
+    engine: Conversation, request: Request, device: str | None, share: slice, existing: Existing
+) -> Optimise | None:
+    """Return what one device has to do, None if that is nothing."""
+    settings = request.settings
+    loaded = await engine.ask(Load(settings.model, settings.weights, device), Loaded)
+    opened = await engine.ask(Open(settings.input), Opened)
+    layer, targets = request.targets(loaded, opened.pictures)
+    folder, film = str(request.folder.absolute()), request.film
+    if not targets[share]:
+        return None
+    return Optimise(1, layer, targets[share], request.recipes, request.seeds, folder, existing, film, preview=0)
+
+
+async def _events(engine: Conversation, command: Optimise, outcome: Outcome) -> AsyncIterator[Event]:
+    """Yield what a job sends, and gather its results in the end."""
+    runs: tuple[Run, ...] = ()
+    async for event in engine.follow(command):
+        yield event
+        if isinstance(event, JobStarted):
+            runs = event.runs
+        if isinstance(event, JobEnded):
+            if event.how != "done":
+                raise UserError(event.message)
+            break
+    outcome.results += [read(sidecar(Path(command.folder), run)) for run in runs]
+
+
+def sheets(folder: Path, results: Sequence[Result]) -> list[Path]:
+    """Write the seeds of each unit as a square, and all units of a layer as one sheet with labels.
+
+    Raises
+    ------
+    UserError
+        If one cannot be written.
+    """
+    from tuivis.render import sheet
+
+    written = []
+    by_unit: dict[tuple[str, Target], list[Result]] = {}
+    by_recipe: dict[str, list[Result]] = {}
+    for each in results:
+        by_unit.setdefault((each.run.recipe, each.run.target), []).append(each)
+    for (recipe, _), seeds in by_unit.items():
+        by_recipe.setdefault(recipe, []).append(seeds[0])
+        if len(seeds) > 1:
+            columns = int(np.ceil(np.sqrt(len(seeds))))
+            square = sheet.contact_sheet([_pixels(folder, each) for each in seeds], [""] * len(seeds), (), columns)
+            written.append(_write(folder / f"{seeds[0].run.stem.rpartition('-')[0]}-seeds.png", square))
+    for recipe, firsts in by_recipe.items():
+        if len(firsts) < 2:
+            continue
+        first = firsts[0]
+        heading = [
+            printable(f"{first.model}  {first.run.layer}  {recipe}"),
+            f"{len(firsts)} units, seed {first.run.seed}",
+        ]
+        captions = [printable(f"{each.run.target.title} {each.label}") for each in firsts]
+        columns = int(np.ceil(np.sqrt(len(firsts) * 1.25)))
+        whole = sheet.contact_sheet([_pixels(folder, each) for each in firsts], captions, heading, columns)
+        written.append(_write(folder / harmless_name(first.run.layer, recipe, "sheet.png"), whole))
+    return written
+
+
+def _pixels(folder: Path, result: Result) -> NDArray[np.uint8]:
+    with Image.open(folder / result.picture) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def _write(path: Path, picture: Image.Image) -> Path:
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    write_whole(path, data.getvalue())
+    return path
+
+
+def _devices(settings: Settings) -> tuple[str | None, ...]:
+    if settings.device == "all":
+
+        async def talk(engine: Conversation) -> Devices:
+            return await engine.ask(ListDevices(), Devices)
+
+        names = [device.name for device in converse(talk).devices]
+        return tuple([name for name in names if name != "cpu"] or ["cpu"])
+    return tuple(settings.device.split(",")) if settings.device else (None,)
+
+
+def _class(name: str, loaded: Loaded) -> int:
+    labels = [label.lower() for label in loaded.labels]
+    if name.isdecimal() and int(name) < max(len(labels), 1):
+        return int(name)
+    if name.lower() not in labels:
+        raise UserError(f"no class {printable(name)}{nearest(name, loaded.labels) or ': tuivis lists them under /'}")
+    return labels.index(name.lower())
+
+
+def _direction(name: str, pictures: Sequence[str]) -> Target:
+    if name.endswith(".npy"):
+        return Target(vector=str(Path(name).absolute()), name=Path(name).stem)
+    if name in pictures:
+        return Target(picture=list(pictures).index(name), name=f"like {Path(name).stem}")
+    raise UserError(f"no picture {printable(name)} among the inputs{nearest(name, pictures)}")
+
+
+def _first(errors: BaseExceptionGroup[UserError]) -> UserError:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, UserError)
+    return error
