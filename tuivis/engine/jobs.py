@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tuivis.engine.protocol import Cancel, JobEnded, JobEvent, JobPaused, Pause, Unpause
+from tuivis.engine.optimise.messages import Cancel, JobEnded, JobEvent, JobPaused, Pause, Unpause
 from tuivis.errors import UserError
 
 if TYPE_CHECKING:

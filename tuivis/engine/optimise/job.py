@@ -19,11 +19,12 @@ from tuivis.engine.models import Model
 from tuivis.engine.optimise import files, parametrisations, photographs, plan
 from tuivis.engine.optimise.batch import Batch, Room, Setting
 from tuivis.engine.optimise.manifest import Manifest
+from tuivis.engine.optimise.messages import JobEvent
 from tuivis.engine.optimise.objectives import position
 from tuivis.engine.optimise.quality import Judge
 from tuivis.engine.optimise.recipes import Recipe, check
 from tuivis.engine.optimise.results import Record, Result, Run, Verdict, read, refuse_existing, sidecar
-from tuivis.engine.protocol import Array, Finished, JobEvent, JobStarted, Preview, Stepped
+from tuivis.engine.protocol import Array, Finished, JobStarted, Preview, Stepped
 from tuivis.engine.sources import Pictures
 from tuivis.engine.taps import Layers
 from tuivis.engine.truncation import Truncated
