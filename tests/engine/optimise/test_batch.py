@@ -96,7 +96,7 @@ def test_minimising_falls() -> None:
 
 def test_a_dead_unit_moves() -> None:
     module = small_network()
-    module.features[2].bias[1] = -5.0  # type: ignore[index, union-attr, operator]
+    module.features[2].bias[1] = -5.0  # type: ignore[index, union-attr]
     network = truncated(module)
     assert network.before
     record = finished(batch_of(short("pixel"), [1], network)).records[0]
@@ -106,7 +106,7 @@ def test_a_dead_unit_moves() -> None:
 
 def test_a_zero_gradient_ends_a_sample_and_no_other() -> None:
     module = small_network()
-    module.features[2].weight[1] = 0.0  # type: ignore[index, union-attr, operator]
+    module.features[2].weight[1] = 0.0  # type: ignore[index, union-attr]
     batch = finished(batch_of(short("pixel"), [1, 2], truncated(module)))
     assert [record.verdict for record in batch.records] == [Verdict.zero_gradient, None]
     assert [len(record.objective) for record in batch.records] == [1, 6]

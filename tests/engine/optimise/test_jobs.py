@@ -145,14 +145,12 @@ async def test_results_are_on_disk_with_all_their_numbers(engine: Engine, tmp_pa
 
 
 async def test_quality_is_measured_on_the_picture_in_the_file(engine: Engine, tmp_path: Path) -> None:
-    engine.send(command(tmp_path / "out", units=(2,), layer="3", steps=40))
-    events = await until(engine, JobEnded)
-    result = read(
-        next(event for event in events if isinstance(event, Finished)) and tmp_path / "out" / "3-2-pixel-0.json"
-    )
-    engine.send(Open((str(tmp_path / "out" / "3-2-pixel-0.png"),)))
+    engine.send(command(tmp_path / "out", units=(2,), layer="output", steps=40))
+    await until(engine, JobEnded)
+    result = read(tmp_path / "out" / "output-2-pixel-0.json")
+    engine.send(Open((str(tmp_path / "out" / "output-2-pixel-0.png"),)))
     await until(engine, Opened)
-    engine.send(Read(1, 0, "3"))
+    engine.send(Read(1, 0, "output"))
     event = (await until(engine, Activations))[-1]
     assert isinstance(event, Activations)
     values = event.activations.numpy()[:, 0, 0]
