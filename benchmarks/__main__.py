@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import live, startup, wire
+from benchmarks import live, optimise, startup, wire
 
 if __name__ == "__main__":
     codes = []
-    for benchmark in (startup, wire, live):
+    for benchmark in (startup, wire, live, optimise):
         print((benchmark.__doc__ or "").partition("\n")[0], flush=True)
         codes.append(benchmark.main())
     sys.exit(max(codes))
