@@ -7,6 +7,7 @@ and nothing else. All take turns in one process; a figure is the least of its ro
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import resource
 import subprocess
@@ -107,7 +108,12 @@ def lucent(model: nn.Module) -> float:
     notebook = types.ModuleType("IPython")
     notebook.display = types.ModuleType("IPython.display")  # type: ignore[attr-defined]
     sys.modules |= {"IPython": notebook, "IPython.display": notebook.display}
-    from lucent.optvis import param, render
+    # Today's kornia has these elsewhere.
+    kornia: Any = importlib.import_module("kornia")
+    for name in ("get_rotation_matrix2d", "warp_affine"):
+        setattr(kornia, name, getattr(kornia.geometry.transform, name))
+    param: Any = importlib.import_module("lucent.optvis.param")
+    render: Any = importlib.import_module("lucent.optvis.render")
 
     start = time.perf_counter()
     render.render_vis(
