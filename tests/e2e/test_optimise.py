@@ -42,19 +42,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_pictures_sidecars_squares_and_sheets(folder: Path) -> None:
-    arguments = [
-        "--classes",
-        "dog,tabby cat",
-        "--units",
-        "3",
-        "--seeds",
-        "2",
-        "--set",
-        "steps=4",
-        "-o",
-        "out",
-        "--json",
-    ]
+    what = ["--classes", "dog,tabby cat", "--units", "3", "--seeds", "2"]
+    arguments = [*what, "--set", "steps=4", "-o", "out", "--json"]
     result = tuivis("optimise", "net.py:make", *COMMON, *arguments)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
