@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check screenshots bench
+.PHONY: help demo test check screenshots pictures bench
 
 help:
 	@echo "make demo         explore the default network on photographs that come along"
 	@echo "make test         run the tests"
 	@echo "make check        lint, format, types, import contracts"
 	@echo "make screenshots  draw the documentation's screenshots"
+	@echo "make pictures     optimise the documentation's pictures (some minutes)"
 	@echo "make bench        run the benchmarks"
 
 demo: .venv/.installed
@@ -27,6 +28,9 @@ check: .venv/.dev
 
 screenshots: .venv/.dev
 	$(BIN)/python -m tests.e2e.screenshots
+
+pictures: .venv/.dev
+	$(BIN)/python -m tests.pictures
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import backward, live, startup, wire
+from benchmarks import backward, live, optimise, startup, wire
 
 if __name__ == "__main__":
     codes = []
-    for benchmark in (startup, wire, live, backward):
+    for benchmark in (startup, wire, live, backward, optimise):
         print((benchmark.__doc__ or "").partition("\n")[0], flush=True)
         codes.append(benchmark.main())
     sys.exit(max(codes))

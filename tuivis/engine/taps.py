@@ -205,7 +205,7 @@ def blame(model: nn.Module) -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, torch.OutOfMemoryError):
+    except UserError:
         raise
     except Exception as error:
         if is_out_of_memory(error):

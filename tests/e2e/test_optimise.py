@@ -1,0 +1,113 @@
+"""`tuivis optimise`, `search` and `recipes` as programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.test_cli import error_of, tuivis
+
+NETWORK = """
+import torch
+from torch import nn
+
+def make():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    net.input_size = (3, 32, 24)
+    net.labels = ("tabby cat", "dog", "cow", "hen")
+    return net
+"""
+COMMON = ("--input", "a.png", "--device", "cpu")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(NETWORK)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)).save("a.png")
+    return tmp_path
+
+
+def test_pictures_sidecars_squares_and_sheets(folder: Path) -> None:
+    what = ["--classes", "dog,tabby cat", "--units", "3", "--seeds", "2"]
+    arguments = [*what, "--set", "steps=4", "-o", "out", "--json"]
+    result = tuivis("optimise", "net.py:make", *COMMON, *arguments)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert [each["label"] for each in found] == ["tabby cat"] * 2 + ["dog"] * 2 + ["hen"] * 2
+    assert all(len(each["record"]["objective"]) == 4 for each in found)
+    names = {path.name for path in Path("out").iterdir()}
+    pictures = {f"output-{unit}-distill-{seed}" for unit in (0, 1, 3) for seed in (0, 1)}
+    squares = {f"output-{unit}-distill-seeds.png" for unit in (0, 1, 3)}
+    assert names == {f"{name}.{kind}" for name in pictures for kind in ("png", "json")} | squares | {
+        "output-distill-sheet.png"
+    }
+    again = error_of("optimize", "net.py:make", *COMMON, *arguments)
+    assert "--resume" in again
+    assert "--overwrite" in again
+
+
+def test_a_killed_engine_is_started_again_and_finishes(folder: Path) -> None:
+    arguments = ["--units", "0-3", "--layer", "1", "--recipe", "pixel", "--set", "steps=200", "-o", "out"]
+    command = [sys.executable, "-m", "tuivis", "optimise", "net.py:make", *COMMON, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        deadline = time.monotonic() + 60
+        while not list(Path("out").glob("unfinished-*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (engine,) = children(running.pid)
+        os.kill(engine, signal.SIGKILL)
+        _, errors = running.communicate(timeout=110)
+    assert running.returncode == 0, errors
+    assert "started again where it was" in errors
+    assert len(list(Path("out").glob("1-*-pixel-0.json"))) == 4
+    assert not list(Path("out").glob("unfinished-*"))
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_search_ranks_its_draws_and_writes_recipes(folder: Path) -> None:
+    arguments = ["--layer", "1", "--unit", "2", "--draws", "3", "--set", "steps=3", "-o", "out", "--json"]
+    result = tuivis("search", "net.py:make", *COMMON, *arguments)
+    assert result.returncode == 0, result.stderr
+    ranked = json.loads(result.stdout)
+    scores = [(each["quality"]["ratio"] or 0) * (each["quality"]["robustness"] or 0) for each in ranked]
+    assert scores == sorted(scores, reverse=True)
+    best = tomllib.loads(Path("out/best-1.toml").read_text())
+    assert best["about"].startswith(ranked[0]["run"]["recipe"])
+    shown = json.loads(tuivis("recipes", "out/best-1.toml", "--json").stdout)
+    assert {**shown, "at": None} == {**ranked[0]["parameters"], "name": "best-1", "about": best["about"]}
+    assert Path("out/search.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "distil", "--units", "1"], "no recipe distil: did you mean distill?"),
+        (["--set", "stepz=3", "--units", "1"], "no parameter stepz: did you mean steps?"),
+        (["--set", "steps=0", "--units", "1"], "steps = 0 is impossible"),
+        (["--set", "decay=0.1", "--units", "1"], "decay works on pixels"),
+        (["--classes", "tabby cta"], "no class tabby cta: did you mean tabby cat?"),
+        (["--layer", "1", "--units", "8"], "no unit 8 in layer 1: choose from 0 to 7"),
+        (["--layer", "9", "--units", "1"], "no layer 9"),
+        (["--units", "one"], "no units one: write 0-15,130"),
+        ([], "nothing to do: name --units, --classes or --towards"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(folder: Path, arguments: list[str], message: str) -> None:
+    assert message in error_of("optimise", "net.py:make", *COMMON, *arguments, "-o", "out")
+    assert not Path("out").exists()

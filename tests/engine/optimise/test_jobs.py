@@ -1,0 +1,313 @@
+"""Jobs in a real engine process: results as they come, pausing, cancelling, kill -9, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from tuivis.engine.client import Engine
+from tuivis.engine.commands import Cancel, Load, Open, Optimise, Pause, Read, Unpause
+from tuivis.engine.events import (
+    Activations,
+    Failed,
+    Finished,
+    JobEnded,
+    JobPaused,
+    JobStarted,
+    Loaded,
+    Opened,
+    Preview,
+    Stepped,
+)
+from tuivis.engine.optimise.manifest import unfinished
+from tuivis.engine.optimise.recipes import BUILT_IN, Recipe, changed
+from tuivis.engine.optimise.results import Target, Verdict, read
+from tuivis.engine.protocol import Event
+
+NETWORK = """
+import torch
+from torch import nn
+
+def make(channels=3, size=(3, 32, 24)):
+    torch.manual_seed(0)
+    features = nn.Sequential(nn.Conv2d(channels, 8, 3, 2), nn.ReLU(True), nn.Conv2d(8, 6, 3, 2, 1), nn.ReLU(True))
+    net = nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4))
+    net.input_size = size
+    net.labels = ("cat", "dog", "cow", "hen")
+    return net
+
+def gray():
+    return make(1, (1, 20, 36))
+
+def five():
+    return make(5, (5, 20, 36))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("jobs")
+    (folder / "net.py").write_text(NETWORK)
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+async def engine(tmp_path: Path, folder: Path) -> AsyncIterator[Engine]:
+    started = await ready(tmp_path, folder)
+    yield started
+    await started.close()
+
+
+async def ready(tmp_path: Path, folder: Path, factory: str = "make") -> Engine:
+    engine = await Engine.start(tmp_path / "engine.log")
+    engine.send(Load(f"{folder / 'net.py'}:{factory}", device="cpu"))
+    await until(engine, Loaded)
+    engine.send(Open((str(folder / "a.png"), str(folder / "b.png"))))
+    await until(engine, Opened)
+    return engine
+
+
+async def until(engine: Engine, last: type[Event], kind: Any = None) -> list[Event]:
+    """Return the events up to the first of type `last`."""
+    received: list[Event] = []
+    async for event in engine.events():
+        received.append(event)
+        if isinstance(event, last):
+            return received
+        assert not isinstance(event, Failed), event
+    raise AssertionError(f"the engine ended after {[type(event).__name__ for event in received]}")
+
+
+def recipe(name: str = "pixel", steps: int = 5, **more: Any) -> Recipe:
+    return changed(BUILT_IN[name], {"steps": steps, **more})
+
+
+def command(target: Path, units: tuple[int, ...] = (0, 1), steps: int = 5, **more: Any) -> Optimise:
+    targets = tuple(Target(units=(unit,)) for unit in units)
+    defaults: dict[str, Any] = {
+        "job": 7, "layer": "0", "targets": targets, "recipes": (recipe(steps=steps),), "seeds": (0,),
+        "folder": str(target),
+    }  # fmt: skip
+    return Optimise(**{**defaults, **more})
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
+async def test_results_are_on_disk_with_all_their_numbers(engine: Engine, tmp_path: Path) -> None:
+    recipes = (recipe("distill"), recipe("yosinski-3-free"))
+    engine.send(command(tmp_path / "out", recipes=recipes, seeds=(0, 1), film=True, preview=16))
+    events = await until(engine, JobEnded)
+    assert events[-1] == JobEnded(7, "done")
+    started = next(event for event in events if isinstance(event, JobStarted))
+    assert len(started.runs) == 8
+    finished = [event for event in events if isinstance(event, Finished)]
+    assert sorted(event.run for event in finished) == list(range(8))
+    steps = [event for event in events if isinstance(event, Stepped)]
+    assert (steps[-1].step, steps[-1].steps) == (5, 5)
+    preview = next(event for event in events if isinstance(event, Preview))
+    assert preview.pixels.shape == (4, 16, 12, 3)
+    for event in finished:
+        result = read(Path(event.sidecar))
+        assert result.run == started.runs[event.run]
+        assert len(result.record.objective) == 5
+        assert result.parameters.steps == 5
+        assert len(result.weights_sha256) == 64
+        assert result.quality.diversity is not None
+        assert 0 < result.quality.diversity < 1
+        assert result.quality.rank >= 1
+        with Image.open(event.picture) as picture:
+            assert picture.size == (24, 32)
+        assert Path(event.picture).with_suffix(".mp4").read_bytes()[4:8] == b"ftyp"
+    assert not unfinished(tmp_path)
+    assert not list((tmp_path / "out").glob("*.checkpoint"))
+
+
+async def test_quality_is_measured_on_the_picture_in_the_file(engine: Engine, tmp_path: Path) -> None:
+    engine.send(command(tmp_path / "out", units=(2,), layer="output", steps=40))
+    await until(engine, JobEnded)
+    result = read(tmp_path / "out" / "output-2-pixel-0.json")
+    engine.send(Open((str(tmp_path / "out" / "output-2-pixel-0.png"),)))
+    await until(engine, Opened)
+    engine.send(Read(1, 0, "output"))
+    event = (await until(engine, Activations))[-1]
+    assert isinstance(event, Activations)
+    values = event.activations.numpy()[:, 0, 0]
+    assert result.quality.objective == pytest.approx(float(values[2]), abs=1e-4)
+    assert result.quality.rank == int((values > values[2]).sum()) + 1
+    assert result.record.verdict is Verdict.success
+    assert result.label == "cow"
+
+
+async def test_other_commands_are_answered_while_a_job_runs(engine: Engine, tmp_path: Path) -> None:
+    engine.send(command(tmp_path / "out", steps=100_000))
+    await until(engine, Stepped)
+    engine.send(Read(1, 0, "0"))
+    await until(engine, Activations)
+    engine.send(Pause(7))
+    assert isinstance((await until(engine, JobPaused))[-1], JobPaused)
+    saved = next((tmp_path / "out").glob("*.checkpoint")).read_bytes()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(until(engine, Stepped), 0.5)
+    assert saved
+
+
+async def test_a_paused_job_goes_on_and_a_cancelled_one_is_forgotten(engine: Engine, tmp_path: Path) -> None:
+    engine.send(command(tmp_path / "out", steps=100_000))
+    await until(engine, Stepped)
+    assert len(unfinished(tmp_path)) == 1
+    engine.send(Pause(7))
+    await until(engine, JobPaused)
+    engine.send(command(tmp_path / "next", job=8))
+    assert (await until(engine, JobEnded))[-1] == JobEnded(8, "done")
+    engine.send(Unpause(7))
+    await until(engine, JobPaused)
+    await until(engine, Stepped)
+    engine.send(Cancel(7))
+    assert (await until(engine, JobEnded))[-1] == JobEnded(7, "cancelled")
+    assert not unfinished(tmp_path)
+    assert not list((tmp_path / "out").iterdir())
+
+
+async def test_kill_9_loses_nothing_and_does_nothing_twice(engine: Engine, tmp_path: Path, folder: Path) -> None:
+    units, steps = tuple(range(4)), 150
+    more: dict[str, Any] = {
+        "batch": 2, "checkpoint_seconds": 0.0, "recipes": (recipe("distill", steps=steps),), "units": units
+    }  # fmt: skip
+    engine.send(command(tmp_path / "whole", **more))
+    await until(engine, JobEnded)
+
+    victim = await ready(tmp_path, folder)
+    victim.send(command(tmp_path / "out", **more))
+    await until(victim, Finished)
+    # In the middle of the second pair.
+    while not any(isinstance(event, Stepped) and event.step > 5 for event in await until(victim, Stepped)):
+        pass
+    os.kill(victim.pid, signal.SIGKILL)
+    await victim.ending()
+    (manifest,) = unfinished(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
+    assert before
+
+    survivor = await ready(tmp_path, folder)
+    survivor.send(manifest.optimise)
+    events = await until(survivor, JobEnded)
+    await survivor.close()
+    first = next(event for event in events if isinstance(event, Stepped))
+    assert first.step > 5
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
+    for path in (tmp_path / "whole").glob("*.json"):
+        one, other = (json.loads((each / path.name).read_bytes()) for each in (tmp_path / "whole", tmp_path / "out"))
+        assert one["record"] == other["record"]
+
+
+async def test_existing_results_are_refused_before_the_work_or_made_anew(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    engine.send(command(out, units=(0,)))
+    await until(engine, JobEnded)
+    (out / "0-0-pixel-0.png").write_bytes(b"mine")
+    engine.send(command(out))
+    assert "--overwrite" in await refusal(engine)
+    assert pictures(out) == {"0-0-pixel-0.png": b"mine"}
+    engine.send(command(out, existing="resume"))
+    events = await until(engine, JobEnded)
+    assert [event.run for event in events if isinstance(event, Finished)] == [1]
+    assert pictures(out)["0-0-pixel-0.png"] == b"mine"
+    engine.send(command(out, existing="overwrite"))
+    await until(engine, JobEnded)
+    assert pictures(out)["0-0-pixel-0.png"].startswith(b"\x89PNG")
+
+
+async def refusal(engine: Engine) -> str:
+    async for event in engine.events():
+        if isinstance(event, Failed):
+            assert event.generation == 7
+            return event.message
+        assert not isinstance(event, JobStarted)
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"layer": "features"}, "no layer features"),
+        ({"units": (6,)}, "no unit 6 in layer 0: choose from 0 to 5"),
+        ({"units": ()}, "nothing to do"),
+        ({"seeds": (1, 1)}, "made twice"),
+        ({"recipes": (recipe("yosinski-1", at=[0, 99]),)}, r"position \[0, 99\] is outside"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused(engine: Engine, tmp_path: Path, wrong: Any, message: str) -> None:
+    engine.send(command(tmp_path / "out", **wrong))
+    assert re.search(message, await refusal(engine))
+    assert not (tmp_path / "out").exists()
+
+
+async def test_a_direction_several_units_and_a_wrong_vector(engine: Engine, tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.arange(6.0))
+    np.save(tmp_path / "short.npy", np.arange(3.0))
+    targets = (Target(vector=str(tmp_path / "v.npy")), Target(picture=1, name="like b"), Target(units=(1, 4)))
+    engine.send(command(tmp_path / "out", targets=targets, steps=30))
+    events = await until(engine, JobEnded)
+    assert events[-1] == JobEnded(7, "done")
+    finished = [event for event in events if isinstance(event, Finished)]
+    assert [event.verdict for event in finished[:2]] == [Verdict.none] * 2
+    for event in finished:
+        objective = read(Path(event.sidecar)).record.objective
+        assert objective[-1] > objective[0]  # type: ignore[operator]
+    engine.send(command(tmp_path / "wrong", targets=(Target(vector=str(tmp_path / "short.npy")),)))
+    ended = (await until(engine, JobEnded))[-1]
+    assert isinstance(ended, JobEnded)
+    assert "holds 3 numbers: the layer has 6 units" in ended.message
+
+
+@pytest.mark.parametrize(("factory", "mode"), [("gray", "L"), ("five", "RGB")])
+async def test_other_channels_and_oblong_inputs(tmp_path: Path, folder: Path, factory: str, mode: str) -> None:
+    engine = await ready(tmp_path, folder, factory)
+    recipes = tuple(recipe(name) for name in ("distill", "maco", "yosinski-3-free"))
+    engine.send(command(tmp_path / "out", recipes=recipes))
+    assert (await until(engine, JobEnded))[-1] == JobEnded(7, "done")
+    await engine.close()
+    with Image.open(tmp_path / "out" / "0-0-distill-0.png") as picture:
+        assert (picture.size, picture.mode) == ((36, 20), mode)
+    whole = tmp_path / "out" / "0-0-distill-0.npy"
+    assert whole.exists() == (mode == "RGB")
+    assert not whole.exists() or np.load(whole).shape == (20, 36, 5)
+
+
+async def test_a_full_disk_ends_the_job_and_keeps_what_was_done(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    engine.send(command(out, batch=1, steps=150))
+    await until(engine, Stepped)
+    # What a full disk does to the first file, a folder in its place does, too.
+    (out / "0-1-pixel-0.png").mkdir()
+    ended = (await until(engine, JobEnded))[-1]
+    assert isinstance(ended, JobEnded)
+    assert ended.how == "failed"
+    assert "cannot write" in ended.message
+    assert read(out / "0-0-pixel-0.json").quality.rank >= 1
+    assert len(unfinished(tmp_path)) == 1
+
+
+def test_messages_survive_the_wire(tmp_path: Path) -> None:
+    from tuivis.engine import protocol
+
+    sent = command(tmp_path, recipes=tuple(BUILT_IN.values()))
+    assert protocol.decode_command(protocol.encode(sent)[4:]) == sent
+    assert msgspec.json.decode(msgspec.json.encode(sent), type=Optimise) == sent
