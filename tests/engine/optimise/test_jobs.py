@@ -184,8 +184,9 @@ async def test_a_paused_job_goes_on_and_a_cancelled_one_is_forgotten(engine: Eng
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.timeout(300)
 async def test_kill_9_loses_nothing_and_does_nothing_twice(engine: Engine, tmp_path: Path, folder: Path) -> None:
-    units, steps = tuple(range(4)), 150
+    units, steps = tuple(range(4)), 80
     more: dict[str, Any] = {
         "batch": 2, "checkpoint_seconds": 0.0, "recipes": (recipe("distill", steps=steps),), "units": units
     }  # fmt: skip
