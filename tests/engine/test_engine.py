@@ -222,6 +222,17 @@ async def test_another_version_of_the_protocol_is_refused(tmp_path: Path, monkey
         await Engine.start(tmp_path / "engine.log")
 
 
+@pytest.mark.parametrize("there", ["file", "file/tuivis", "folder"])
+async def test_a_log_that_cannot_be_written_is_one_line_with_its_folder(tmp_path: Path, there: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "engine.log").mkdir(parents=True)
+    with pytest.raises(UserError) as caught:
+        await Engine.start(tmp_path / there / "engine.log")
+    assert f"the folder {tmp_path / there} (" in str(caught.value)
+    assert "XDG_STATE_HOME" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
 async def test_a_killed_engine_is_told_from_one_that_ended(engine: Engine) -> None:
     os.kill(engine.pid, signal.SIGKILL)
     assert [event async for event in engine.events()] == []
