@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 from tuivis import __version__, config
 from tuivis.config import Settings
 from tuivis.errors import UserError, nearest, printable
-from tuivis.files import check_target
+from tuivis.files import check_folder, check_target, unused
 
 if TYPE_CHECKING:
     from tuivis.engine.values import Backpass
@@ -103,7 +104,7 @@ def cli() -> None:
     """See what a trained vision network computes: every layer and unit, live, in the terminal.
 
     MODEL: efficientnet_lite0 (default), a classifier of torchvision, timm:NAME, or FILE.py:FUNCTION.
-    Without a terminal, tuivis writes one picture of a layer and says what is in it.
+    Without a terminal, tuivis writes one picture of a layer, over no other file, and says what is in it.
     """
 
 
@@ -122,11 +123,14 @@ def explore(**given: Any) -> int:
         return explore.run(settings)
     from tuivis import snapshot
 
+    check_folder(Path())
     taken = snapshot.take(settings, given["unit"])
     _note(taken.notes)
-    path = snapshot.derived_name(taken.report())
+    derived = snapshot.derived_name(taken.report())
+    path = unused(derived)
     snapshot.write(taken, taken.draw(settings), path, None)
-    _print_pairs(snapshot.summary(taken.report([path.absolute()])))
+    there = "" if path == derived else f" ({derived} was there and is left alone)"
+    _print_pairs([*snapshot.summary(taken.report()), ("written", printable(f"{path.absolute()}{there}"))])
     return 0
 
 
@@ -333,7 +337,8 @@ def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value)))
+    text = msgspec.json.format(msgspec.json.encode(value)).decode()
+    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def _note(notes: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import tempfile
+from itertools import chain, count
 from pathlib import Path
 
 from tuivis.errors import UserError, printable
@@ -66,6 +67,12 @@ def check_target(path: Path, suffix: str) -> None:
         raise _refusal(path, error) from None
     if not regular:
         raise UserError(f"cannot write {printable(path)}: it is there and is no file")
+
+
+def unused(path: Path) -> Path:
+    """Return `path`, or if something has that name, the first of name-2, name-3, ... that nothing has."""
+    others = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(each for each in chain([path], others) if not os.path.lexists(each))
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -10,7 +10,7 @@ from tests.unit.pictures import mosaic
 from tuivis.cli import run
 from tuivis.errors import UserError
 from tuivis.export import export_picture
-from tuivis.files import check_target, expanded, write_whole
+from tuivis.files import check_target, expanded, unused, write_whole
 
 IMPOSSIBLE = [("x" * 300 + ".png", "too long"), ("y" * 300 + "/a.png", "too long"), ("a\0b.png", "null")]
 
@@ -62,3 +62,11 @@ def test_home_folders_are_written_short(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_long_name_on_the_command_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["snapshot", "efficientnet_lite0", "-o", "x" * 300 + ".png"]) == 2
     assert "too long" in capsys.readouterr().err
+
+
+def test_a_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "net-_blocks.10.png"
+    assert unused(path) == path
+    path.touch()
+    (tmp_path / "net-_blocks.10-2.png").symlink_to("nowhere")
+    assert unused(path) == tmp_path / "net-_blocks.10-3.png"
