@@ -254,10 +254,11 @@ def test_version_help_and_completion(folder: Path) -> None:
         completing = {**os.environ, **variables, "_TUIVIS_COMPLETE": "bash_complete"}
         return set(tuivis(env=completing).stdout.split())
 
-    assert offered("tuivis", "la") == {"plain,layers"}
+    assert offered("tuivis", "la") == {"file,la", "plain,layers"}
     assert offered("tuivis", "--la") == {"plain,--layer"}
     assert offered("tuivis", "resnet18", "--un") == {"plain,--unit"}
     assert offered("tuivis", "snapshot", "--n") == {"plain,--npz"}
+    assert offered("tuivis", "--input", "halv") == {"file,halv"}
 
 
 class FakeTerminal:
