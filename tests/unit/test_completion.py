@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -41,8 +41,8 @@ def test_options_take_names_and_files() -> None:
 def test_the_models_are_those_of_torchvision_and_need_no_torch() -> None:
     import torchvision
 
-    names = completion.models()
-    assert sorted(names) == sorted(["efficientnet_lite0", *torchvision.models.list_models(module=torchvision.models)])
+    zoo: Any = torchvision.models
+    assert sorted(completion.models()) == sorted(["efficientnet_lite0", *zoo.list_models(module=zoo)])
     script = "import sys; from tuivis.completion import models; models(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
