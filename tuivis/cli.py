@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 import click
 import msgspec
 
-from tuivis import __version__, config
+from tuivis import __version__, completion, config
 from tuivis.config import Settings
 from tuivis.errors import UserError, nearest, printable
-from tuivis.files import check_target
+from tuivis.files import check_folder, check_target, unused
 
 if TYPE_CHECKING:
     from tuivis.engine.values import Backpass
@@ -51,9 +52,10 @@ class ExploreByDefault(click.Group):
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
-        """Offer the commands and the options of `explore`."""
+        """Offer the commands, and the options and models of `explore`."""
         explore = self.commands["explore"]
-        return [*super().shell_complete(ctx, incomplete), *explore.shell_complete(ctx, incomplete)]
+        models = explore.params[0].shell_complete(ctx, incomplete) if incomplete[:1] != "-" else []
+        return [*models, *super().shell_complete(ctx, incomplete), *explore.shell_complete(ctx, incomplete)]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show both ways to call the program."""
@@ -78,7 +80,13 @@ def _options(*options: Callable[[Function], Function]) -> Callable[[Function], F
     return decorate
 
 
-_weights = click.option("--weights", metavar="W", help="DEFAULT, random, or a .pth, .pt or .safetensors file.")
+_model = click.argument("model", shell_complete=completion.names_and_files(completion.models))
+_weights = click.option(
+    "--weights",
+    metavar="W",
+    shell_complete=completion.names_and_files(lambda: ("DEFAULT", "random")),
+    help="DEFAULT, random, or a .pth, .pt or .safetensors file.",
+)
 _device = click.option(
     "--device", metavar="D", help="cpu, cuda, cuda:1, ...; the GPU with most free memory if left out."
 )
@@ -86,6 +94,7 @@ _input = click.option(
     "--input",
     metavar="SRC",
     multiple=True,
+    shell_complete=completion.names_and_files(lambda: ("demo",)),
     help="A picture, a folder, a .txt list, or demo; may be given several times.",
 )
 _layer = click.option("--layer", metavar="L", help="The layer's name, as `tuivis layers` lists it.")
@@ -104,15 +113,20 @@ def cli() -> None:
     """See what a trained vision network computes: every layer and unit, live, in the terminal.
 
     MODEL: efficientnet_lite0 (default), a classifier of torchvision, timm:NAME, or FILE.py:FUNCTION.
-    Without a terminal, tuivis writes one picture of a layer and says what is in it.
+    Without a terminal, tuivis writes one picture of a layer, over no other file, and says what is in it.
     """
 
 
 @cli.command(hidden=True, epilog=MODEL_HELP)
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=completion.names_and_files(completion.models))
 @_options(_weights, _input, _layer, _unit, _device)
 @click.option("--protocol", type=click.Choice(get_args(config.Protocol)), help="How to draw pictures; auto asks.")
-@click.option("--theme", metavar="T", help="tuivis-dark, tuivis-light, tuivis-high-contrast, or one of Textual's.")
+@click.option(
+    "--theme",
+    metavar="T",
+    shell_complete=completion.themes,
+    help="tuivis-dark, tuivis-light, tuivis-high-contrast, or one of Textual's.",
+)
 def explore(**given: Any) -> int:
     """Browse the layers and units of MODEL."""
     settings = _settings(**given)
@@ -123,16 +137,19 @@ def explore(**given: Any) -> int:
         return explore.run(settings)
     from tuivis import snapshot
 
+    check_folder(Path())
     taken = snapshot.take(settings, given["unit"])
     _note(taken.notes)
-    path = snapshot.derived_name(taken.report())
+    derived = snapshot.derived_name(taken.report())
+    path = unused(derived)
     snapshot.write(taken, taken.draw(settings), path, None)
-    _print_pairs(snapshot.summary(taken.report([path.absolute()])))
+    there = "" if path == derived else f" ({derived} was there and is left alone)"
+    _print_pairs([*snapshot.summary(taken.report()), ("written", printable(f"{path.absolute()}{there}"))])
     return 0
 
 
 @cli.command(epilog=MODEL_HELP)
-@click.argument("model")
+@_model
 @_options(_weights, _device)
 @click.option("--all", "show_all", is_flag=True, help="List every layer, not only those that people look at first.")
 @_json
@@ -156,7 +173,7 @@ def layers(show_all: bool, as_json: bool, **given: Any) -> None:
 
 
 @cli.command(epilog=MODEL_HELP)
-@click.argument("model")
+@_model
 @_options(_weights, _input, _layer, _unit, _device)
 @click.option(
     "-o",
@@ -283,7 +300,7 @@ def show_recipes(name: str | None, changes: tuple[str, ...], as_json: bool) -> N
 
 
 @cli.command(epilog=MODEL_HELP)
-@click.argument("model")
+@_model
 @_options(_weights, _input, _layer, _device)
 @click.option(
     "--class", "target", metavar="C", help="The class: its number or its name; the predicted one if left out."
@@ -337,9 +354,9 @@ def show_config() -> None:
     click.echo(config.toml(settings))
 
 
-@cli.command()
+@cli.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+def print_completion(shell: str) -> None:
     r"""Print the completion script for SHELL.
 
     \b
@@ -402,11 +419,7 @@ def _settings(**given: Any) -> Settings:
 
 
 def _check_theme(name: str) -> None:
-    from textual.theme import BUILTIN_THEMES
-
-    from tuivis.themes import THEMES
-
-    known = [*(theme.name for theme in THEMES), *BUILTIN_THEMES]
+    known = completion.theme_names()
     if name not in known:
         hint = nearest(name, known) or f": use one of {', '.join(known)}"
         raise UserError(f"no theme {printable(name)}{hint}")
@@ -418,7 +431,8 @@ def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value)))
+    text = msgspec.json.format(msgspec.json.encode(value)).decode()
+    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def _make(recipes: tuple[Any, ...], **given: Any) -> tuple[list[Any], list[Path]]:

@@ -22,7 +22,11 @@ NO_GPU = "torch sees no GPU, so the CPU computes: if there is one, install the d
 
 
 class TerminalReport(msgspec.Struct, frozen=True):
-    """The terminal and the link; `cell` is (width, height) in pixels, `round_trip_ms` None if nothing answered."""
+    """The terminal and the link.
+
+    `cell` is (width, height) in pixels, `round_trip_ms` None if nothing answered, `colours` "true colour", "256" or
+    "none".
+    """
 
     name: str
     protocol: str
@@ -30,6 +34,7 @@ class TerminalReport(msgspec.Struct, frozen=True):
     cell: tuple[int, int] | None
     round_trip_ms: float | None
     true_colour: bool
+    colours: str
     tmux: bool
     ssh: bool
 
@@ -79,9 +84,16 @@ def _describe(terminal: Terminal, choice: protocols.Choice) -> TerminalReport:
         cell=terminal.cell,
         round_trip_ms=None if terminal.round_trip is None else terminal.round_trip * 1000,
         true_colour=terminal.true_colour,
+        colours=_colours(terminal, os.environ.get("TERM", "")),
         tmux=terminal.tmux,
         ssh=terminal.ssh,
     )
+
+
+def _colours(terminal: Terminal, term: str) -> str:
+    if terminal.true_colour:
+        return "true colour"
+    return "none" if term in ("", "dumb") else "256"
 
 
 def _devices() -> tuple[tuple[DeviceInfo, ...], dict[str, str], str]:
@@ -119,7 +131,7 @@ def _terminal_lines(terminal: TerminalReport | None) -> list[tuple[str, str]]:
         ("terminal", terminal.name),
         ("pictures", f"{terminal.protocol}: {terminal.why}"),
         ("cell", cell),
-        ("colours", "true colour" if terminal.true_colour else "256"),
+        ("colours", terminal.colours),
         ("link", ", ".join([*(link or ["local"]), trip])),
     ]
 

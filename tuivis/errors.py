@@ -28,8 +28,17 @@ def printable(value: object) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``": did you mean a, b or c?"`` with the known names closest to `name`, or an empty string."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    close = [printable(by_lower[match]) for match in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)]
+    close = closest(name, known, 0.5)
     if not close:
         return ""
     return f": did you mean {' or '.join(filter(None, [', '.join(close[:-1]), close[-1]]))}?"
+
+
+def closest(name: str, known: Iterable[str], similarity: float) -> list[str]:
+    """Return up to three of the known names, the most similar first, safe on a terminal; case does not matter.
+
+    `similarity`, in 0 .. 1, is the least; it is that of `difflib.SequenceMatcher.ratio`.
+    """
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    matches = get_close_matches(name.lower(), by_lower, n=3, cutoff=similarity)
+    return [printable(by_lower[match]) for match in matches]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tuivis.engine.events import Activations
 from tuivis.errors import UserError, printable
-from tuivis.files import check_target, harmless_name, write_whole
+from tuivis.files import check_target, expanded, harmless_name, write_whole
 from tuivis.render import colormap, png
 from tuivis.render.backward import coloured
 from tuivis.render.picture import Picture
@@ -32,7 +32,7 @@ def export_name(state: State) -> str:
 
 def export_backward(state: State, answer: Activations, path: str) -> str:
     """Write the backward picture that `answer` holds, and its raw arrays beside it; return how it went."""
-    target = Path(path).expanduser()
+    target = expanded(path)
     backward = answer.backward
     try:
         check_target(target, ".png")
@@ -75,7 +75,7 @@ def raw_arrays(answer: Activations) -> dict[str, NDArray[Any]]:
 
 def export_picture(picture: Picture, path: str) -> str:
     """Write `picture` as a PNG file at its size on screen; return the line that says how it went."""
-    target = Path(path).expanduser()
+    target = expanded(path)
     try:
         check_target(target, ".png")
         write_whole(target, png.encode(picture, picture.scale))

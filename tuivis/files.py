@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import tempfile
+from itertools import chain, count
 from pathlib import Path
 
 from tuivis.errors import UserError, printable
@@ -17,20 +19,60 @@ def harmless_name(*parts: str) -> str:
     return name.lstrip("._-")[:200]
 
 
+def expanded(path: str) -> Path:
+    """Return `path` with ~ or ~user at its start as that user's home folder; the ~ of nobody stays, as in a shell."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that nothing could be written into.
+
+    Raises
+    ------
+    UserError
+        If it is missing, no folder, closed to this user, or if its name cannot be one.
+    """
+    try:
+        there = stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        there = False
+    except (OSError, ValueError) as error:
+        raise _refusal(folder, error) from None
+    if not there:
+        raise UserError(f"no folder {printable(folder)}: make it first, or name another file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write into the folder {printable(folder)}: you may not; name a file in another")
+
+
 def check_target(path: Path, suffix: str) -> None:
     """Refuse a file that could not be written, before the work is done.
 
     Raises
     ------
     UserError
-        If its name has another suffix, its folder is missing, or something that is no file has its name.
+        If its name has another suffix or cannot be one, its folder is missing or closed to this user, or something
+        that is no file has its name.
     """
     if path.suffix.lower() != suffix:
         raise UserError(f"cannot write {printable(path)}: give it a name that ends in {suffix}")
-    if path.exists() and not path.is_file():
+    check_folder(path.parent)
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise _refusal(path, error) from None
+    if not regular:
         raise UserError(f"cannot write {printable(path)}: it is there and is no file")
-    if not path.parent.is_dir():
-        raise UserError(f"no folder {printable(path.parent)}: make it first, or name another file")
+
+
+def unused(path: Path) -> Path:
+    """Return `path`, or if something has that name, the first of name-2, name-3, ... that nothing has."""
+    others = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(each for each in chain([path], others) if not os.path.lexists(each))
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -42,8 +84,7 @@ def write_whole(path: Path, data: bytes) -> None:
         If the folder is missing or cannot be written, or the disk is full. Nothing is left behind.
     """
     folder = path.parent
-    if not folder.is_dir():
-        raise UserError(f"no folder {printable(folder)}: make it first, or name another file")
+    check_folder(folder)
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name[:40]}.", delete=False) as file:
@@ -55,8 +96,13 @@ def write_whole(path: Path, data: bytes) -> None:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-        raise UserError(f"cannot write {printable(path)}: {error.strerror or error}") from None
+        raise _refusal(path, error) from None
+
+
+def _refusal(path: Path, error: OSError | ValueError) -> UserError:
+    reason = str(getattr(error, "strerror", None) or error)
+    return UserError(f"cannot write {printable(path)}: {printable(reason[:1].lower() + reason[1:])}: name another file")

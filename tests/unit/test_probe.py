@@ -2,6 +2,9 @@ import contextlib
 import os
 import pty
 import re
+import signal
+import subprocess
+import sys
 import termios
 import threading
 import time
@@ -361,3 +364,37 @@ def test_tmux_and_the_terminal_around_it_both_show_sixel(tmp_path: Path) -> None
 def test_tmux_on_the_near_side_of_ssh() -> None:
     terminal, _ = ask(TMUX, outer=KITTY_41)
     assert (terminal.tmux, terminal.kitty) == (True, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_terminal_is_asked_leaves_it_as_it_was(number: signal.Signals) -> None:
+    program = "from tuivis.render.probe import probe; probe(0, 0, {}, 60)"
+    with emulator(SILENT, at_once) as (tty_fd, seen):
+        before = termios.tcgetattr(tty_fd)
+        with subprocess.Popen([sys.executable, "-c", program], stdin=tty_fd, stderr=subprocess.DEVNULL) as process:
+            until = time.monotonic() + 30
+            while not re.search(DA1, seen) and time.monotonic() < until:
+                time.sleep(0.01)
+            assert termios.tcgetattr(tty_fd) != before
+            process.send_signal(number)
+            assert process.wait(30) == 128 + number
+        assert termios.tcgetattr(tty_fd) == before
+
+
+def test_handlers_of_signals_are_put_back_and_ignored_signals_stay_so() -> None:
+    during: list[object] = []
+
+    def speak(send: Send, replies: list[bytes]) -> None:
+        during.extend(signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP))
+        at_once(send, replies)
+
+    def mine(*_: object) -> None: ...
+
+    before = signal.signal(signal.SIGTERM, mine), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ask(BARE, speak)
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)) == (mine, signal.SIG_IGN)
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGHUP, before[1])
+    assert (during[0] in (mine, signal.SIG_DFL), during[1]) == (False, signal.SIG_IGN)

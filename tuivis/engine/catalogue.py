@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from tuivis.engine import labels
 from tuivis.engine import weights as weight_files
 from tuivis.engine.preprocess import Normalisation, Preprocessing, ResizeAndCrop, Transform
 from tuivis.engine.weights import Report
-from tuivis.errors import UserError, printable
+from tuivis.errors import UserError, closest, nearest, printable
+from tuivis.files import expanded
 
 LITE0 = "efficientnet_lite0"
 """The default model: the package that carries its weights is installed with this one."""
@@ -72,6 +72,7 @@ def torchvision_classifier(name: str, weights: str | None, seed: int, report: Re
     if name not in names:
         raise unknown(name, [LITE0, *names])
     entries = models.get_model_weights(name)
+    _check_weights(weights, name, entries)
     entry = entries.__members__.get(weights or "DEFAULT")
     described = entry or entries.DEFAULT
     notes: tuple[str, ...] = ()
@@ -128,18 +129,28 @@ def timm_model(name: str, weights: str | None, seed: int) -> Built:
     return Built(module, preprocessing, size, categories, title, weights == "random", notes)
 
 
-def unknown(name: str, names: Iterable[str]) -> UserError:
-    """Return the one line for a model that does not exist."""
-    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
-    instead = f"did you mean {', '.join(near)}?" if near else "use efficientnet_lite0, torchvision's names or timm:NAME"
-    return UserError(f"no model {printable(name)}: {instead}")
+def unknown(name: str, names: Sequence[str]) -> UserError:
+    """Return the one line for a model that does not exist; it names the nearest of `names`, however far."""
+    others = "timm:NAME and FILE.py:FUNCTION are models, too"
+    hint = nearest(name, names) or f": the nearest names are {', '.join(closest(name, names, 0))}; {others}"
+    return UserError(f"no model {printable(name)}{hint}")
+
+
+def _check_weights(weights: str | None, name: str, entries: Any) -> None:
+    """Refuse what is no weights of torchvision's model `name`, not "random", and no file."""
+    if weights not in (None, "random", *entries.__members__) and not expanded(str(weights)).is_file():
+        own = ", ".join(entry.name for entry in entries)
+        raise UserError(
+            f"no weights file {printable(weights)}: {name} has {own}; "
+            "else use DEFAULT, random, or a .pth, .pt or .safetensors file"
+        )
 
 
 def _given(module: nn.Module, weights: str, seed: int) -> tuple[str, tuple[str, ...]]:
     """Return the title and the notes for "random", or for a file that is loaded into `module`."""
     if weights == "random":
         return f"random, seed {seed}", ()
-    path = Path(weights)
+    path = expanded(weights)
     return printable(path.name), weight_files.put(weight_files.read(path), module, path)
 
 

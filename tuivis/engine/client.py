@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -16,7 +17,7 @@ from tuivis.engine import protocol
 from tuivis.engine.commands import Hello
 from tuivis.engine.events import Failed, Welcome
 from tuivis.engine.protocol import Command, Event
-from tuivis.errors import UserError
+from tuivis.errors import UserError, printable
 
 GRACE = 0.5
 """Seconds for each step of an engine's end: stdin closed, then SIGTERM, then SIGKILL."""
@@ -40,11 +41,9 @@ class Engine:
         Raises
         ------
         UserError
-            If it does not start, or speaks another version of the protocol.
+            If its log cannot be written, it does not start, or it speaks another version of the protocol.
         """
-        log.parent.mkdir(parents=True, exist_ok=True)
-        long = log.exists() and log.stat().st_size > LONGEST_LOG
-        with log.open("wb" if long else "ab") as stderr:
+        with _opened(log) as stderr:
             process = await asyncio.create_subprocess_exec(
                 *(command or (sys.executable, "-m", "tuivis.engine")),
                 stdin=asyncio.subprocess.PIPE,
@@ -111,3 +110,16 @@ class Engine:
             with contextlib.suppress(ProcessLookupError):
                 end()
         await self._process.wait()
+
+
+def _opened(log: Path) -> BinaryIO:
+    """Open `log` to append to, or anew if it is long; make its folder."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        long = log.exists() and log.stat().st_size > LONGEST_LOG
+        return log.open("wb" if long else "ab")
+    except OSError as error:
+        raise UserError(
+            f"cannot write the log into the folder {printable(log.parent)} ({printable(error.strerror)}): "
+            "let it be written, or set XDG_STATE_HOME to a folder that can be"
+        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ def pick(device: str | None) -> torch.device:
     """
     gpus = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     if device in (None, "cuda") and gpus:
-        return gpus[0] if len(gpus) == 1 else max(gpus, key=_free_memory)
+        return gpus[0] if len(gpus) == 1 else roomiest({gpu: _free_memory(gpu) for gpu in gpus})
     if device is None:
         return torch.device("cpu")
     devices = [*gpus, torch.device("cpu")]
@@ -34,6 +35,11 @@ def pick(device: str | None) -> torch.device:
             return candidate
     there = ", ".join(f"{each} ({_title(each)})" for each in devices)
     raise UserError(f"no device {printable(device)}: use one of {there}")
+
+
+def roomiest(free: Mapping[torch.device, int]) -> torch.device:
+    """Return the device with the most free memory, in bytes; of equals the first."""
+    return max(free, key=lambda device: free[device])
 
 
 def describe(device: torch.device) -> DeviceInfo:

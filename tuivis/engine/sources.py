@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tuivis.errors import UserError, printable
+from tuivis.files import expanded
 
 MAX_PIXELS = 100_000_000
 """A larger picture is refused before it is decoded."""
@@ -76,6 +77,7 @@ def open_pictures(sources: Sequence[str]) -> Pictures:
 
     A source is a picture, a folder (its pictures in natural order, not those of folders inside), a .txt file with one
     path a line (relative to its own folder), or "demo": photographs that come with scikit-image.
+    Paths may begin with ~.
     Damaged pictures stay in the list: reading one fails, and the others can still be seen.
 
     Raises
@@ -86,7 +88,7 @@ def open_pictures(sources: Sequence[str]) -> Pictures:
     files: list[Path] = []
     notes: list[str] = []
     for source in sources:
-        path = Path(source)
+        path = expanded(source)
         if source == "demo":
             files += _demo()
         elif path.is_dir():
@@ -189,7 +191,7 @@ def _listed(path: Path) -> list[Path]:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise UserError(f"cannot read the list {printable(path)}: {printable(error.strerror)}") from error
-    files = [path.parent / os.fsdecode(line.strip()) for line in lines if line.strip()]
+    files = [path.parent / expanded(os.fsdecode(line.strip())) for line in lines if line.strip()]
     if not files:
         raise UserError(f"the list {printable(path)} is empty: write one path a line")
     return files

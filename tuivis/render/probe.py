@@ -15,14 +15,17 @@ import fcntl
 import os
 import re
 import select
+import signal
 import struct
 import termios
+import threading
 import time
 import tty
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import FrameType
 
 from tuivis.render import tmux
 from tuivis.render.picture import CellSize
@@ -152,7 +155,7 @@ def probe(fd_in: int, fd_out: int, environ: Mapping[str, str], timeout: float = 
     replies, talk = _Replies(), _Talk(fd_in, fd_out)
     around, round_trip = None, None
     if os.isatty(fd_in) and os.isatty(fd_out) and environ.get("TERM") not in _UNASKED:
-        with _raw(fd_in):
+        with _ending_in_order(), _raw(fd_in):
             round_trip = talk.ask(_questions(), timeout)
             replies, _ = _read(talk.heard)
             if round_trip is not None and ("TMUX" in environ or replies.name.startswith("tmux")):
@@ -209,11 +212,34 @@ class _Talk:
 def _raw(fd: int) -> Iterator[None]:
     # TCSADRAIN, not Python's default TCSAFLUSH, which throws away what has been typed.
     before = termios.tcgetattr(fd)
-    tty.setraw(fd, termios.TCSADRAIN)
     try:
+        tty.setraw(fd, termios.TCSADRAIN)
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into SystemExit: their default would leave the terminal as it is, raw and mute."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # None is a handler that Python could not put back; only the main thread may set any.
+    taken = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in taken:  # both often come, and the second must not disturb the end
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    try:
+        for number in taken:
+            signal.signal(number, end)
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
 
 
 def _kitty_questions() -> list[bytes]:
