@@ -195,7 +195,7 @@ def test_an_inception_takes_its_pictures_like_the_trained_one() -> None:
         ("resnet-50", "resnet50"),
         ("efficientnet_lite", "efficientnet_lite0"),
         ("fasterrcnn_resnet50_fpn", "no model"),
-        ("ResNet18", "did you mean resnet18"),
+        ("RESNET18", "did you mean resnet18"),
         ("timm:resnt18", "timm:resnet18"),
         ("timm:ResNet18", "timm:resnet18"),
         ("qqqqqqqqqqqqqqqqqqqqq", "the nearest names are squeezenet1_"),
