@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import copy
-import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 import msgspec
 
-from tuivis import __version__, completion, config
+from tuivis import __version__, completion, config, options, printing
 from tuivis.config import Settings
 from tuivis.errors import UserError, nearest, printable
 from tuivis.files import check_folder, check_target, unused
 
 if TYPE_CHECKING:
     from tuivis.engine.values import Backpass
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 EXAMPLES = """\b
 Examples:
@@ -71,37 +67,6 @@ class ExploreByDefault(click.Group):
         self.format_commands(ctx, formatter)
 
 
-def _options(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
-    def decorate(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-_model = click.argument("model", shell_complete=completion.names_and_files(completion.models))
-_weights = click.option(
-    "--weights",
-    metavar="W",
-    shell_complete=completion.names_and_files(lambda: ("DEFAULT", "random")),
-    help="DEFAULT, random, or a .pth, .pt or .safetensors file.",
-)
-_device = click.option(
-    "--device", metavar="D", help="cpu, cuda, cuda:1, ...; the GPU with most free memory if left out."
-)
-_input = click.option(
-    "--input",
-    metavar="SRC",
-    multiple=True,
-    shell_complete=completion.names_and_files(lambda: ("demo",)),
-    help="A picture, a folder, a .txt list, or demo; may be given several times.",
-)
-_layer = click.option("--layer", metavar="L", help="The layer's name, as `tuivis layers` lists it.")
-_unit = click.option("--unit", metavar="N", type=click.IntRange(min=0), help="The unit's number, from 0.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
 @click.group(
     cls=ExploreByDefault,
     invoke_without_command=True,
@@ -119,7 +84,7 @@ def cli() -> None:
 
 @cli.command(hidden=True, epilog=MODEL_HELP)
 @click.argument("model", required=False, shell_complete=completion.names_and_files(completion.models))
-@_options(_weights, _input, _layer, _unit, _device)
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICE)
 @click.option("--protocol", type=click.Choice(get_args(config.Protocol)), help="How to draw pictures; auto asks.")
 @click.option(
     "--theme",
@@ -139,20 +104,20 @@ def explore(**given: Any) -> int:
 
     check_folder(Path())
     taken = snapshot.take(settings, given["unit"])
-    _note(taken.notes)
+    printing.print_notes(taken.notes)
     derived = snapshot.derived_name(taken.report())
     path = unused(derived)
     snapshot.write(taken, taken.draw(settings), path, None)
     there = "" if path == derived else f" ({derived} was there and is left alone)"
-    _print_pairs([*snapshot.summary(taken.report()), ("written", printable(f"{path.absolute()}{there}"))])
+    printing.print_pairs([*snapshot.summary(taken.report()), ("written", printable(f"{path.absolute()}{there}"))])
     return 0
 
 
 @cli.command(epilog=MODEL_HELP)
-@_model
-@_options(_weights, _device)
+@options.MODEL
+@options.together(options.WEIGHTS, options.DEVICE)
 @click.option("--all", "show_all", is_flag=True, help="List every layer, not only those that people look at first.")
-@_json
+@options.JSON
 def layers(show_all: bool, as_json: bool, **given: Any) -> None:
     """List the layers of MODEL.
 
@@ -162,9 +127,9 @@ def layers(show_all: bool, as_json: bool, **given: Any) -> None:
 
     loaded = listing.layers(_settings(**given))
     if as_json:
-        _print_json(loaded.layers)
+        printing.print_json(loaded.layers)
         return
-    _note(loaded.notes)
+    printing.print_notes(loaded.notes)
     infos = loaded.layers if show_all else listing.listed(loaded.layers)
     from rich.console import Console
 
@@ -173,8 +138,8 @@ def layers(show_all: bool, as_json: bool, **given: Any) -> None:
 
 
 @cli.command(epilog=MODEL_HELP)
-@_model
-@_options(_weights, _input, _layer, _unit, _device)
+@options.MODEL
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICE)
 @click.option(
     "-o",
     "--output",
@@ -192,7 +157,7 @@ def layers(show_all: bool, as_json: bool, **given: Any) -> None:
 @click.option("--backward", metavar="MODE", type=click.Choice(get_args(BackwardMode)), help=BACKWARD_HELP)
 @click.option("--at", metavar="Y,X", help="Start the backward pass from one position of the map, or from: strongest.")
 @click.option("--view", metavar="V", type=click.Choice(get_args(BackwardView)), default="raw", help=VIEW_HELP)
-@_json
+@options.JSON
 def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> None:
     """Write a picture of one layer or unit, or of what drives a unit.
 
@@ -206,40 +171,23 @@ def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> Non
     if npz is not None:
         check_target(npz, ".npz")
     taken = work.take(settings, given["unit"], passed)
-    _note(taken.notes)
+    printing.print_notes(taken.notes)
     picture = taken.draw(settings)
     work.write(taken, picture, output, npz)
     report = taken.report([output, *([npz] if npz else [])])
     if as_json:
-        _print_json(report)
+        printing.print_json(report)
         return
-    _print_pairs(work.summary(report))
+    printing.print_pairs(work.summary(report))
     if sys.stdin.isatty() and sys.stdout.isatty():
         from tuivis import inline
 
         inline.show(picture, settings.protocol)
 
 
-_making = _options(
-    click.option(
-        "-o",
-        "--output",
-        metavar="DIR",
-        required=True,
-        type=click.Path(path_type=Path, file_okay=False),
-        help="The folder for pictures, sidecars and sheets; made if it is missing.",
-    ),
-    click.option("--set", "changes", metavar="NAME=VALUE", multiple=True, help="Change one parameter of every recipe."),
-    click.option("--overwrite", "existing", flag_value="overwrite", help="Make anew what is there already."),
-    click.option("--resume", "existing", flag_value="resume", help="Make what is missing, from where it stopped."),
-    click.option("--show", is_flag=True, help="Print the pictures in the terminal, too."),
-    _json,
-)
-
-
 @cli.command(epilog=MODEL_HELP)
 @click.argument("model")
-@_options(_weights, _input, _layer)
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER)
 @click.option("--device", metavar="D[,D]", help="Devices to work on, or all; by default the GPU with most free memory.")
 @click.option("--units", default="", metavar="U", help="0-15,130; those joined by + together; or all.")
 @click.option("--classes", default="", metavar="C", help="Classes by name or number, with commas between them.")
@@ -248,7 +196,7 @@ _making = _options(
 @click.option("--seeds", default=1, type=click.IntRange(1, 1000), help="How many pictures of each unit.")
 @click.option("--minimise", is_flag=True, help="What the unit likes least.")
 @click.option("--video", "film", is_flag=True, help="Write each run as MP4, too.")
-@_making
+@options.MAKING
 def optimise(recipe: str, seeds: int, minimise: bool, **given: Any) -> None:
     """Make pictures of what units of MODEL want to see."""
     from tuivis.engine.optimise import recipes
@@ -257,18 +205,18 @@ def optimise(recipe: str, seeds: int, minimise: bool, **given: Any) -> None:
     changes = (*given["changes"], *(["minimise=true"] if minimise else []))
     found = tuple(recipes.find(name.strip(), changes) for name in names)
     results, sheets = _make(found, seeds=tuple(range(seeds)), **given)
-    _print_results(results, len(names) > 1, given["as_json"])
+    printing.print_results(results, len(names) > 1, given["as_json"])
     if given["show"]:
-        _show(sheets or [given["output"] / each.picture for each in results])
+        printing.print_pictures(sheets or [given["output"] / each.picture for each in results])
 
 
 @cli.command(epilog=MODEL_HELP)
 @click.argument("model")
-@_options(_weights, _input, _layer, _device)
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.DEVICE)
 @click.option("--unit", "units", metavar="N", required=True, help="The unit's number, from 0.")
 @click.option("--draws", default=300, type=click.IntRange(1, 10_000), help="How many recipes to try.")
 @click.option("--seed", default=0, type=click.IntRange(min=0), help="The same seed draws the same recipes.")
-@_making
+@options.MAKING
 def search(draws: int, seed: int, **given: Any) -> None:
     """Search for a recipe at random, as the paper did: each draw's picture, ranked, and the best as files."""
     from tuivis import search as work
@@ -277,36 +225,36 @@ def search(draws: int, seed: int, **given: Any) -> None:
     drawn = tuple(recipes.change(recipe, given["changes"]) for recipe in work.draws(draws, seed))
     results, _ = _make(drawn, seeds=(0,), **given)
     ranked, written = work.write(given["output"], results)
-    _print_results(ranked, False, given["as_json"])
+    printing.print_results(ranked, False, given["as_json"])
     if given["show"]:
-        _show(written[:1])
+        printing.print_pictures(written[:1])
 
 
 @cli.command("recipes")
 @click.argument("name", required=False)
 @click.option("--set", "changes", metavar="NAME=VALUE", multiple=True, help="Change a parameter.")
-@_json
+@options.JSON
 def show_recipes(name: str | None, changes: tuple[str, ...], as_json: bool) -> None:
     """List the recipes, or print the recipe NAME with the meaning of every parameter, as a file of one's own."""
     from tuivis.engine.optimise import recipes
 
     found = [recipes.find(each, changes) for each in ([name] if name else recipes.BUILT_IN)]
     if as_json:
-        _print_json(found[0] if name else found)
+        printing.print_json(found[0] if name else found)
     elif name:
         click.echo(recipes.toml(found[0]), nl=False)
     else:
-        _print_pairs((f"{recipe.name:<16}", recipe.about) for recipe in found)
+        printing.print_pairs((f"{recipe.name:<16}", recipe.about) for recipe in found)
 
 
 @cli.command(epilog=MODEL_HELP)
-@_model
-@_options(_weights, _input, _layer, _device)
+@options.MODEL
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.DEVICE)
 @click.option(
     "--class", "target", metavar="C", help="The class: its number or its name; the predicted one if left out."
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-@_json
+@options.JSON
 def rank(target: str | None, as_csv: bool, as_json: bool, **given: Any) -> None:
     """Rank a layer's units by what they do for a class.
 
@@ -318,9 +266,9 @@ def rank(target: str | None, as_csv: bool, as_json: bool, **given: Any) -> None:
     if as_csv and as_json:
         raise UserError("--csv and --json exclude each other: give one of them")
     report = work.rank(_settings(**given), target)
-    _note(report.notes)
+    printing.print_notes(report.notes)
     if as_json:
-        _print_json(report)
+        printing.print_json(report)
     elif as_csv:
         click.echo(work.as_csv(report), nl=False)
     else:
@@ -331,7 +279,7 @@ def rank(target: str | None, as_csv: bool, as_json: bool, **given: Any) -> None:
 
 
 @cli.command()
-@_json
+@options.JSON
 def doctor(as_json: bool) -> None:
     """Examine the terminal, the link and the devices.
 
@@ -341,9 +289,9 @@ def doctor(as_json: bool) -> None:
 
     report = work.examine(_settings())
     if as_json:
-        _print_json(report)
+        printing.print_json(report)
     else:
-        _print_pairs(work.lines(report))
+        printing.print_pairs(work.lines(report))
 
 
 @cli.command("config")
@@ -425,16 +373,6 @@ def _check_theme(name: str) -> None:
         raise UserError(f"no theme {printable(name)}{hint}")
 
 
-def _print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    for name, text in pairs:
-        click.echo(f"{name:<10} {text}")
-
-
-def _print_json(value: Any) -> None:
-    text = msgspec.json.format(msgspec.json.encode(value)).decode()
-    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
-
-
 def _make(recipes: tuple[Any, ...], **given: Any) -> tuple[list[Any], list[Path]]:
     """Return the results of `tuivis.optimise.make`, and the sheets that it wrote."""
     from tuivis import optimise as work
@@ -443,31 +381,5 @@ def _make(recipes: tuple[Any, ...], **given: Any) -> tuple[list[Any], list[Path]
     own = {name: given[name] for name in ("units", "classes", "towards", "film") if name in given}
     existing: Any = given["existing"] or "refuse"
     outcome = work.make(work.Request(settings, recipes, given["seeds"], given["output"], existing=existing, **own))
-    _note(outcome.notes)
+    printing.print_notes(outcome.notes)
     return outcome.results, outcome.sheets
-
-
-def _print_results(results: Sequence[Any], compare: bool, as_json: bool) -> None:
-    if as_json:
-        _print_json(results)
-        return
-    from rich.console import Console
-
-    from tuivis import comparison
-
-    console = Console(width=None if sys.stdout.isatty() else 100_000)
-    console.print(comparison.pictures(results))
-    if compare:
-        console.print(comparison.recipes(results))
-
-
-def _show(paths: Iterable[Path]) -> None:
-    from tuivis import inline
-
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        inline.show_files(paths, config.load().protocol)
-
-
-def _note(notes: Iterable[str]) -> None:
-    for note in notes:
-        click.echo(f"note: {printable(note)}", err=True)

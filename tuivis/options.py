@@ -1,0 +1,63 @@
+"""The arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tuivis import completion
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def together(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Return the decorator that adds several options, in their order in the help."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+MODEL = click.argument("model", shell_complete=completion.names_and_files(completion.models))
+WEIGHTS = click.option(
+    "--weights",
+    metavar="W",
+    shell_complete=completion.names_and_files(lambda: ("DEFAULT", "random")),
+    help="DEFAULT, random, or a .pth, .pt or .safetensors file.",
+)
+DEVICE = click.option(
+    "--device", metavar="D", help="cpu, cuda, cuda:1, ...; the GPU with most free memory if left out."
+)
+INPUT = click.option(
+    "--input",
+    metavar="SRC",
+    multiple=True,
+    shell_complete=completion.names_and_files(lambda: ("demo",)),
+    help="A picture, a folder, a .txt list, or demo; may be given several times.",
+)
+LAYER = click.option("--layer", metavar="L", help="The layer's name, as `tuivis layers` lists it.")
+UNIT = click.option("--unit", metavar="N", type=click.IntRange(min=0), help="The unit's number, from 0.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+MAKING = together(
+    click.option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        required=True,
+        type=click.Path(path_type=Path, file_okay=False),
+        help="The folder for pictures, sidecars and sheets; made if it is missing.",
+    ),
+    click.option("--set", "changes", metavar="NAME=VALUE", multiple=True, help="Change one parameter of every recipe."),
+    click.option("--overwrite", "existing", flag_value="overwrite", help="Make anew what is there already."),
+    click.option("--resume", "existing", flag_value="resume", help="Make what is missing, from where it stopped."),
+    click.option("--show", is_flag=True, help="Print the pictures in the terminal, too."),
+    JSON,
+)

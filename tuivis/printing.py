@@ -1,0 +1,56 @@
+"""What commands print: pairs, JSON, tables, pictures, notes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from tuivis import config
+from tuivis.errors import printable
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print a line for each pair of a name and a text."""
+    for name, text in pairs:
+        click.echo(f"{name:<10} {text}")
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON; what does not print on a terminal is escaped."""
+    text = msgspec.json.format(msgspec.json.encode(value)).decode()
+    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+
+
+def print_results(results: Sequence[Any], compare: bool, as_json: bool) -> None:
+    """Print the table of optimised pictures, and that of their recipes to `compare` them; or JSON."""
+    if as_json:
+        print_json(results)
+        return
+    from rich.console import Console
+
+    from tuivis import comparison
+
+    console = Console(width=None if sys.stdout.isatty() else 100_000)
+    console.print(comparison.pictures(results))
+    if compare:
+        console.print(comparison.recipes(results))
+
+
+def print_pictures(paths: Iterable[Path]) -> None:
+    """Print pictures in the terminal, if there is one."""
+    from tuivis import inline
+
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        inline.show_files(paths, config.load().protocol)
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print notes on stderr."""
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)
