@@ -23,6 +23,7 @@ from tuivis.engine.events import Activations, Loaded
 from tuivis.errors import UserError
 from tuivis.export import export_backward, export_name, export_picture
 from tuivis.intents import ClassTargeted, EngineLost, EngineStarted, Noted, Sent, UnitChosen
+from tuivis.jobs import Jobs
 from tuivis.keys import bindings_of
 from tuivis.rank import class_number
 from tuivis.reduce import reduce
@@ -35,6 +36,7 @@ from tuivis.state import State, View
 from tuivis.themes import THEMES, chrome_of
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
+from tuivis.widgets.jobs import JobsPane
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.overdraw import covers
 from tuivis.widgets.picture import PicturePane
@@ -82,6 +84,7 @@ class TuivisApp(App[int]):
         self._pictures = display
         self._typed = typed
         self._engine: Engine | None = None
+        self._jobs = Jobs(settings, self.apply, self.run_worker)
         self._shown: Show | None = None
         self._target = ""
         for theme in THEMES:
@@ -135,6 +138,7 @@ class TuivisApp(App[int]):
     def take_intent(self, message: Intent) -> None:
         """Apply what a widget asks for."""
         self.apply(message.intent)
+        self._jobs.take(message.intent, self.state)
 
     # The engine
 
@@ -153,6 +157,7 @@ class TuivisApp(App[int]):
             self.apply(event)
             if isinstance(event, Loaded):
                 engine.send(Open(self.settings.input))
+                self.run_worker(self._jobs.look())
             if isinstance(event, Activations):
                 self.apply(Noted(export_backward(self.state, event, self._target)))
         self._engine = None
@@ -241,7 +246,7 @@ class TuivisApp(App[int]):
 
     def _all_bindings(self) -> list[tuple[DOMNode, Binding]]:
         return bindings_of(
-            (self.explore.query_one(MosaicPane), self.explore.query_one(UnitMap), self.explore, self),
+            (*(self.explore.query_one(pane) for pane in (MosaicPane, UnitMap, JobsPane)), self.explore, self),
             self.settings.keys,
         )
 
@@ -289,3 +294,4 @@ class TuivisApp(App[int]):
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.close()
+        await self._jobs.close()

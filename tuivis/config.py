@@ -57,6 +57,11 @@ def log_path() -> Path:
     return platformdirs.user_log_path("tuivis") / "engine.log"
 
 
+def pictures_path() -> Path:
+    """Return the folder of the pictures that the explorer has made, a folder for each network."""
+    return platformdirs.user_data_path("tuivis") / "pictures"
+
+
 def load(path: Path | None = None) -> Settings:
     """Return the settings in the file `path`, by default the user's; an absent file gives the defaults.
 

@@ -8,7 +8,23 @@ from typing import Any
 
 import msgspec
 
-from tuivis.engine.events import Backward, Failed, Frame, Loaded, Mosaic, Opened, Progress, Relations, Unit
+from tuivis.engine.events import (
+    Backward,
+    Failed,
+    Finished,
+    Frame,
+    JobEnded,
+    JobPaused,
+    JobStarted,
+    Loaded,
+    Mosaic,
+    Opened,
+    Preview,
+    Progress,
+    Relations,
+    Stepped,
+    Unit,
+)
 from tuivis.engine.values import LayerInfo
 from tuivis.errors import nearest, printable
 from tuivis.intents import (
@@ -40,6 +56,7 @@ from tuivis.intents import (
     UnitChosen,
     Visited,
 )
+from tuivis.jobstate import JobQueued, JobSelected, JobsToggled, PicturesFound, said, worked
 from tuivis.lookback import Selection, turned, visited
 from tuivis.state import CYCLES, Since, State, View
 
@@ -176,6 +193,12 @@ def _(event: object, state: State) -> State:
         return state
     look = turned(event, state.look, Selection(state.layer, state.view.unit, state.unit))
     return replace(state, look=look, backward=state.backward if look.mode else None, note="")
+
+
+@_apply.register(JobQueued | JobSelected | JobsToggled | PicturesFound)
+@_apply.register(JobStarted | Stepped | Preview | Finished | JobPaused | JobEnded)
+def _(event: object, state: State) -> State:
+    return replace(state, jobs=worked(event, state.jobs), note=said(event, state.jobs) or state.note)
 
 
 @_apply.register

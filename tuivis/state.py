@@ -13,6 +13,7 @@ from tuivis.engine.values import LayerInfo, Normalisation, Order, Tiles
 from tuivis.intents import (
     Setting,
 )
+from tuivis.jobstate import JobState
 from tuivis.lookback import Look
 from tuivis.render.colormap import GAMMAS, Name
 from tuivis.render.mosaic import Layout, fit
@@ -95,6 +96,7 @@ class State:
     since: Since = field(default_factory=Since)
     view: View = field(default_factory=View)
     look: Look = field(default_factory=Look)
+    jobs: JobState = field(default_factory=JobState)
     rested: bool = False
     """Whether the selection rests: relations are not asked for while it moves."""
 

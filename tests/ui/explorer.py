@@ -78,8 +78,9 @@ async def explorer(
 
 @pytest.fixture(autouse=True)
 def private_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the engine's log out of the home folder."""
+    """Keep logs and pictures out of the home folder."""
     monkeypatch.setattr(config, "log_path", lambda: tmp_path / "engine.log")
+    monkeypatch.setattr(config, "pictures_path", lambda: tmp_path / "pictures")
 
 
 async def gone(pid: int) -> bool:

@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static
 
+from tuivis.errors import printable
 from tuivis.intents import (
     BackwardCycled,
     Cycled,
@@ -29,10 +30,13 @@ from tuivis.intents import (
     Toggled,
     Visited,
 )
+from tuivis.jobstate import JobsToggled, JobWanted
+from tuivis.screens.recipes import RecipeForm
 from tuivis.state import State
 from tuivis.widgets.display import Display
 from tuivis.widgets.input import InputPane
 from tuivis.widgets.intent import Intent
+from tuivis.widgets.jobs import JobsPane
 from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.off import OffList
@@ -60,6 +64,7 @@ _INTENTS: dict[str, Callable[..., object]] = {
     "visit": Visited,
     "off": Switched,
     "on": SwitchedOn,
+    "jobs": JobsToggled,
 }
 
 
@@ -93,6 +98,10 @@ class ExploreScreen(Screen[None]):
         Binding("X", "intend('off', False, True)", "set the unit to its mean", id="off.mean"),
         Binding("ctrl+x", "intend('off', True, False)", "switch the layer off", id="off.layer"),
         Binding("ctrl+r", "intend('on', None)", "put all back", id="off.none"),
+        Binding("p", "optimise(False)", "make a picture of the unit", id="optimise.unit"),
+        Binding("P", "optimise(True)", "make pictures of all units of the layer", id="optimise.layer"),
+        Binding("s", "intend('jobs', 'patterns')", "pictures in the mosaic", id="optimise.patterns"),
+        Binding("O", "intend('jobs', 'listed')", "list the jobs, or hide them", id="optimise.jobs"),
         Binding("escape", "intend('defaults', None)", "back to defaults", id="view.defaults"),
     ]
 
@@ -117,6 +126,7 @@ class ExploreScreen(Screen[None]):
                 predictions.border_title = "predictions"
                 yield predictions.data_bind(ExploreScreen.state)
                 yield OffList(id="off").data_bind(ExploreScreen.state)
+                yield JobsPane(id="jobs").data_bind(ExploreScreen.state)
             mosaic = MosaicPane(self._pictures, id="mosaic")
             yield mosaic.data_bind(ExploreScreen.state, ExploreScreen.chrome)
             unit = UnitPanel(self._pictures, id="unit")
@@ -152,6 +162,20 @@ class ExploreScreen(Screen[None]):
         """Bring the pictures back."""
         for pane in self.query(PicturePane):
             pane.cover(False)
+
+    def action_optimise(self, all_units: bool) -> None:
+        """Ask how to make pictures, then have them made."""
+        layer = self.state.layer
+        if layer is None:
+            return
+
+        def start(chosen: tuple[tuple[str, ...], int] | None) -> None:
+            if chosen is not None:
+                self.post_message(Intent(JobWanted(all_units, *chosen)))
+
+        name = printable(layer.name)
+        title = f"{name}: all {layer.units} units" if all_units else f"{name}: unit {self.state.view.unit}"
+        self.app.push_screen(RecipeForm(title), start)
 
     def action_intend(self, what: str, value: Any = None, other: Any = None) -> None:
         """Post the intent that a key stands for; Textual counts the parameters and drops what is too many."""

@@ -23,6 +23,8 @@ TITLES = {
     "view": "View",
     "backward": "Backward",
     "off": "What if",
+    "optimise": "What a unit wants to see",
+    "job": "In the list of jobs",
     "position": "Position in the unit's map: tab, or a click",
 }
 

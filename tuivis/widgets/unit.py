@@ -28,6 +28,7 @@ from tuivis.state import State
 from tuivis.widgets.backward import BackwardPane
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
+from tuivis.widgets.optimised import OptimisedPane
 from tuivis.widgets.picture import PicturePane
 from tuivis.widgets.relations import Crop, RelationsText
 
@@ -181,6 +182,7 @@ class UnitPanel(Vertical):
         yield UnitMap(self._pictures).data_bind(UnitPanel.state, UnitPanel.chrome)
         yield UnitNumbers().data_bind(UnitPanel.state)
         yield BackwardPane(self._pictures).data_bind(UnitPanel.state, UnitPanel.chrome)
+        yield OptimisedPane(self._pictures).data_bind(UnitPanel.state)
         yield RelationsText().data_bind(UnitPanel.state)
         yield Crop(self._pictures).data_bind(UnitPanel.state)
 

@@ -1,0 +1,173 @@
+"""Jobs driven by keys, with real engines and a small network."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.ui.explorer import Explorer, explorer, gone
+from tuivis import config
+from tuivis.config import Settings
+from tuivis.engine.optimise.manifest import unfinished
+from tuivis.engine.optimise.recipes import BUILT_IN, change
+from tuivis.engine.optimise.results import read
+from tuivis.jobstate import Job
+from tuivis.widgets.jobs import JobsPane
+from tuivis.widgets.mosaic import MosaicPane
+from tuivis.widgets.optimised import OptimisedNumbers, OptimisedPane, OptimisedPicture
+
+NETWORK = """
+import torch
+from torch import nn
+
+class Slow(nn.Module):
+    def forward(self, x):
+        if x.requires_grad:
+            import time
+            time.sleep({delay})
+        return x
+
+def make():
+    torch.manual_seed(0)
+    net = nn.Sequential(Slow(), nn.Conv2d(3, 6, 5, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                        nn.Linear(6, 4))
+    net.input_size = (3, 24, 24)
+    return net
+"""
+
+
+def network(folder: Path, delay: float = 0.0) -> Settings:
+    """A network of a few weights; its steps take `delay` seconds longer than they would."""
+    (folder / "net.py").write_text(NETWORK.format(delay=delay))
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)).save(folder / "a.png")
+    return Settings(model=f"{folder / 'net.py'}:make", input=(str(folder / "a.png"),), layer="1", device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def short_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that need few steps."""
+    for name in ("maco", "pixel"):
+        monkeypatch.setitem(BUILT_IN, name, change(BUILT_IN[name], ["steps=24"]))
+
+
+def job(running: Explorer, number: int = 0) -> Job:
+    return running.state.jobs.jobs[number]
+
+
+def status(running: Explorer, number: int = 0) -> str:
+    jobs = running.state.jobs.jobs
+    return jobs[number].status if number < len(jobs) else ""
+
+
+def files(suffix: str) -> list[Path]:
+    return sorted(config.pictures_path().glob(f"*/{suffix}"))
+
+
+def panel_has_pictures(running: Explorer) -> bool:
+    return running.app.explore.query_one(OptimisedPane).display
+
+
+async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path)) as running:
+        await running.press("l", "l")
+        assert not panel_has_pictures(running)
+        await running.pilot.press("p", "j", "space", "j", "space", "l", "enter")  # maco and pixel, two seeds
+        await running.until(lambda: status(running) == "done")
+        made = running.state.jobs.made["1", 2]
+        assert [(each.run.recipe, each.run.seed) for each in made] == [
+            ("maco", 0),
+            ("maco", 1),
+            ("pixel", 0),
+            ("pixel", 1),
+        ]
+        assert str(files("*")[0].parent) in running.state.note
+        results = {(r.run.recipe, r.run.seed): r for r in (read(path) for path in files("*.json"))}
+        for each in made:
+            with Image.open(each.path) as image:
+                assert np.array_equal(each.pixels, np.asarray(image))
+            assert each.value == results[each.run.recipe, each.run.seed].quality.objective
+        assert panel_has_pictures(running)
+        assert "maco, pixel · 4 pictures" in str(running.app.explore.query_one(OptimisedPane).border_title)
+        shown = running.app.explore.query_one(OptimisedPicture).picture
+        assert shown is not None
+        best = max(made, key=lambda each: each.value)
+        numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
+        assert best.verdict in numbers and f"picture {best.value:.4g}" in numbers
+        assert running.state.unit is not None and f"mean: input {running.state.unit.mean:.4g}" in numbers
+        await running.press("l")
+        assert not panel_has_pictures(running)
+
+
+async def test_a_job_grows_pauses_goes_on_and_is_cancelled_while_another_waits(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path, delay=0.05)) as running:
+        await running.pilot.press("p", "enter")
+        await running.until(lambda: any(s.pixels is not None for s in job(running).samples.values()))
+        assert "step" in running.app.explore.query_one(OptimisedNumbers).render().plain
+        assert running.app.explore.query_one(OptimisedPicture).picture is not None
+        await running.pilot.press("l", "p", "enter", "O")
+        pane = running.app.explore.query_one(JobsPane)
+        await running.until(lambda: pane.has_focus and status(running, 1) == "waiting")
+        assert "1/0 distill" in pane.render().plain and "1/1 distill" in pane.render().plain
+        await running.pilot.press("k", "space")
+        await running.until(lambda: status(running) == "paused" and status(running, 1) == "working")
+        await running.pilot.press("j", "c")
+        await running.until(lambda: status(running, 1) == "cancelled")
+        step = job(running).step
+        await running.pilot.press("k", "space")
+        await running.until(lambda: job(running).step > step)
+        await running.pilot.press("O")
+        await running.until(lambda: not pane.display)
+        assert running.app.explore.query_one(MosaicPane).has_focus
+
+
+async def test_escape_starts_nothing(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path)) as running:
+        await running.press("p", "l", "escape")
+        assert not running.state.jobs.jobs and not config.pictures_path().exists()
+
+
+async def test_quitting_loses_nothing_and_r_finishes_what_was_left(tmp_path: Path) -> None:
+    settings = network(tmp_path, delay=0.05)
+    async with explorer(settings) as running:
+        await running.pilot.press("p", *"jjj", "enter")
+        await running.until(lambda: job(running).step > 2)
+        await running.pilot.press("l", "p", "enter")
+        await running.until(lambda: status(running, 1) == "waiting")
+    assert len(unfinished(config.pictures_path())) == 2
+    async with explorer(settings) as running:
+        await running.until(lambda: "2 unfinished" in running.state.note)
+        assert [status(running, number) for number in (0, 1)] == ["unfinished"] * 2
+        await running.pilot.press("O", "r")
+        await running.until(lambda: running.state.jobs.jobs[1].status == "working")
+        await running.pilot.press("k", "c")
+        await running.until(lambda: status(running) == "cancelled")
+    assert len(unfinished(config.pictures_path())) == 1
+
+
+async def test_a_killed_optimiser_starts_again_and_the_explorer_does_not_notice(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path, delay=0.02)) as running:
+        await running.pilot.press("P", "j", "j", "enter")
+        await running.until(lambda: job(running).step > 2)
+        engine = running.app._jobs._engine
+        assert engine is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        await running.until(lambda: "starts again" in running.state.note)
+        assert running.state.phase == "ready" and not running.state.banner
+        await running.until(lambda: status(running) == "done")
+        assert len(files("*.png")) == 6 and len(running.state.jobs.made) == 6
+        pid = running.app._jobs._engine.pid if running.app._jobs._engine else 0
+    assert await gone(pid)
+
+
+async def test_what_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(config, "pictures_path", lambda: tmp_path / "file")
+    async with explorer(network(tmp_path)) as running:
+        await running.pilot.press("p", "enter")
+        await running.until(lambda: "file" in running.state.note)
+        assert not running.state.jobs.jobs
