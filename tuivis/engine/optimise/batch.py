@@ -39,9 +39,9 @@ class Setting:
 class Room:
     """How many pictures go through the network at once: grows while the memory allows, shrinks when it does not."""
 
-    def __init__(self, first: int = 8) -> None:
+    def __init__(self, first: int = 8, most: int | None = None) -> None:
         self.size = max(1, first)
-        self._most: int | None = None
+        self._most = most
 
     def grow(self, wanted: int) -> None:
         """Double the room, up to `wanted`, unless that was too much before."""

@@ -34,6 +34,8 @@ from tuivis.files import write_whole
 
 TOGETHER = {"cpu": 16, "cuda": 256}
 """Samples that take their steps together: on a CPU more at once are no faster, and the first is done later."""
+AT_ONCE = {"cpu": 8}
+"""Pictures that go through the network together at most; on a CPU more at once cost only memory."""
 REPORT_SECONDS = 0.1
 PREVIEW_SECONDS = 0.25
 PREVIEWED = 16
@@ -66,7 +68,7 @@ class Job:
         self._network = Truncated(model.module, layers, command.layer, example)
         for recipe in command.recipes:
             position(recipe, self._network.shape)
-        self._room = Room(command.batch or 8)
+        self._room = Room(command.batch or 8, AT_ONCE.get(model.device.type))
         self._batch: Batch | None = None
         self._members: list[int] = []
         self._frames: list[list[Tensor]] = []
