@@ -15,8 +15,8 @@ from tuivis.optimise import Request, make
 from tuivis.render.sheet import contact_sheet
 
 FILE = Path(__file__).parents[1] / "docs" / "pictures" / "classes.png"
-CLASSES = "flamingo,banana,espresso,tarantula"
-RECIPES = ("yosinski-3-free", "distill", "maco")
+CLASSES = "flamingo,banana,espresso"
+RECIPES = ("distill",)
 
 
 def main() -> int:
