@@ -187,6 +187,8 @@ def worked(event: object, state: JobState) -> JobState:
 
 def said(event: object, state: JobState) -> str:
     """Return what the status line says about an event, "" for nothing."""
+    if isinstance(event, JobQueued) and event.status == "waiting":
+        return f"{Job(event.command).title} waits for its turn: O lists the jobs"
     if not isinstance(event, JobEnded):
         return ""
     job = next((job for job in state.jobs if job.command.job == event.job), None)

@@ -195,7 +195,7 @@ def _(event: object, state: State) -> State:
 def _(event: Visited, state: State) -> State:
     place = visited(state.relations, event.number) if state.look.relations else None
     if place is None:
-        return replace(state, note="nobody there: p finds the units that feed the selected one, and those it feeds")
+        return replace(state, note="nobody there: W finds the units that feed the selected one, and those it feeds")
     return _apply(UnitChosen(place[1]), _apply(LayerChosen(place[0]), state))
 
 
