@@ -124,6 +124,10 @@ class JobState:
             ]
         return tuple(found)
 
+    def has_pictures(self, layer: str, unit: int) -> bool:
+        """Say whether a unit has a picture, or one in the making."""
+        return (layer, unit) in self.made or bool(self.at_work(layer, unit))
+
 
 @dataclass(frozen=True)
 class JobWanted:

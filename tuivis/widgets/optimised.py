@@ -84,7 +84,7 @@ class OptimisedPane(Vertical):
     def watch_state(self, old: State, new: State) -> None:
         """Come and go, and say which recipes."""
         made, at_work = _of_unit(new)
-        self.set_class(bool(made or at_work), "-shown")
+        self.set_class(new.jobs.has_pictures(new.view.layer, new.view.unit), "-shown")
         runs = [each.run for each in made] + [sample.run for _, sample in at_work]
         recipes = list(dict.fromkeys(run.recipe for run in runs))
         several = f" · {len(runs)} pictures" if len(runs) > 1 else ""
@@ -141,7 +141,7 @@ def _lines(state: State, width: int) -> list[str]:
         step = f"step {job.step}/{job.steps}"
         left = "paused" if job.status == "paused" else f"{clock(job.seconds_left)} left"
         facts = f"{step} · {left}{rate}"
-        first = facts if len(facts) <= width else f"{step} · {left}"
+        first = facts if len(facts) <= width else f"{job.step}/{job.steps} · {left}"
         if not sample.curve:
             return [first]
         recipe = next(each for each in job.command.recipes if each.name == sample.run.recipe)
@@ -151,7 +151,8 @@ def _lines(state: State, width: int) -> list[str]:
         return []
     best = max(made, key=lambda each: each.value)
     when = "" if best.majority is None else f" at step {best.majority}"
-    return [f"{best.verdict}{when}", sparkline(best.curve, width), *_values(state, best.channel, best.value, width)]
+    verdict = best.verdict if len(best.verdict + when) > width else best.verdict + when
+    return [verdict, sparkline(best.curve, width), *_values(state, best.channel, best.value, width)]
 
 
 def _values(state: State, channel: bool, value: float, width: int) -> list[str]:
