@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from PIL import Image
 
 from tuivis import config
 from tuivis.config import Settings
@@ -216,6 +215,8 @@ def _pictures(folder: Path) -> tuple[Made, ...]:
 
 def _made(sidecar: Path) -> Made | None:
     """Return the picture of a sidecar, None where it cannot be read or is not of one unit."""
+    from PIL import Image
+
     try:
         result = read(sidecar)
         if len(result.run.target.units) != 1:

@@ -124,6 +124,10 @@ class JobState:
             ]
         return tuple(found)
 
+    def has_pictures(self, layer: str, unit: int) -> bool:
+        """Say whether a unit has a picture, or one in the making."""
+        return (layer, unit) in self.made or bool(self.at_work(layer, unit))
+
 
 @dataclass(frozen=True)
 class JobWanted:
@@ -187,6 +191,8 @@ def worked(event: object, state: JobState) -> JobState:
 
 def said(event: object, state: JobState) -> str:
     """Return what the status line says about an event, "" for nothing."""
+    if isinstance(event, JobQueued) and event.status == "waiting":
+        return f"{Job(event.command).title} waits for its turn: O lists the jobs"
     if not isinstance(event, JobEnded):
         return ""
     job = next((job for job in state.jobs if job.command.job == event.job), None)

@@ -17,6 +17,7 @@ from tuivis.engine.optimise.manifest import unfinished
 from tuivis.engine.optimise.recipes import BUILT_IN, change
 from tuivis.engine.optimise.results import read
 from tuivis.jobstate import Job
+from tuivis.render.picture import Rect
 from tuivis.widgets.jobs import JobsPane
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.optimised import OptimisedNumbers, OptimisedPane, OptimisedPicture
@@ -171,3 +172,37 @@ async def test_what_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.M
         await running.pilot.press("p", "enter")
         await running.until(lambda: "file" in running.state.note)
         assert not running.state.jobs.jobs
+
+
+async def test_s_shows_each_finished_picture_in_its_tile_framed_and_dims_the_others(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path)) as running:
+        mosaic = running.app.explore.query_one(MosaicPane)
+        await running.pilot.press("s")
+        await running.until(lambda: "P makes them" in str(mosaic.border_title))
+        await running.pilot.press("s", "p", *"jj", "enter")
+        await running.until(lambda: status(running) == "done" and mosaic.picture is not None)
+        before, layout = mosaic.picture, running.state.layout
+        assert before is not None and layout is not None
+        await running.pilot.press("s")
+        await running.until(lambda: mosaic.picture is not None and mosaic.picture.palette is None)
+        await running.until(lambda: "1 picture" in str(mosaic.border_title))
+        after, old = mosaic.picture, before.rgb().repeat(before.scale, 0).repeat(before.scale, 1)
+        assert after is not None and after.pixels.shape == old.shape
+        inner = [_inside(layout.frame(slot), before.scale) for slot in range(6)]
+        (made,) = running.state.jobs.made["1", 0]
+        tile = after.pixels[inner[0]].reshape(-1, 3).mean(0)
+        assert np.abs(tile - made.pixels.reshape(-1, 3).mean(0)).max() < 12
+        for place in inner[1:]:
+            assert np.abs(after.pixels[place] - old[place] * 0.35).max() <= 1
+        frame = layout.frame(0)
+        top = slice(frame.y * before.scale, (frame.y + 1) * before.scale)
+        assert np.array_equal(after.pixels[top], old[top])
+        await running.pilot.press("s")
+        await running.until(lambda: mosaic.picture is not None and mosaic.picture.palette is not None)
+
+
+def _inside(frame: Rect, scale: int) -> tuple[slice, slice]:
+    return (
+        slice((frame.y + 1) * scale, (frame.y + frame.height - 1) * scale),
+        slice((frame.x + 1) * scale, (frame.x + frame.width - 1) * scale),
+    )

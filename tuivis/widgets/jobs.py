@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.reactive import var
@@ -39,6 +40,8 @@ class JobsPane(Widget, can_focus=True):
         Binding("r", "order('retry')", "try again, or finish what is unfinished", show=False, id="job.retry"),
     ]
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"jobs--bar"}
+
     state: var[State] = var(State(), init=False)
 
     def watch_state(self, old: State, new: State) -> None:
@@ -52,11 +55,11 @@ class JobsPane(Widget, can_focus=True):
         if old.jobs.jobs is not new.jobs.jobs or old.jobs.selected != new.jobs.selected:
             open_jobs = sum(job.status in OPEN for job in new.jobs.jobs)
             self.border_title = f"jobs: {open_jobs} of {len(new.jobs.jobs)} to do"
-            self.refresh()
+            self.refresh(layout=len(old.jobs.jobs) != len(new.jobs.jobs))
 
     def on_mount(self) -> None:
         """Name the pane and its keys."""
-        self.border_title, self.border_subtitle = "jobs", "space c r"
+        self.border_title, self.border_subtitle = "jobs", "space c r: ?"
 
     def render(self) -> Text:
         """Return two lines for each job: what, and how far."""
@@ -65,8 +68,8 @@ class JobsPane(Widget, can_focus=True):
             return Text("none yet: p makes a picture", "dim")
         first = max(0, min(selected - SHOWN // 2, len(jobs) - SHOWN))
         shown = list(enumerate(jobs))[first : first + SHOWN]
-        width = self.content_size.width
-        return Text("\n").join(line for number, job in shown for line in _lines(job, number == selected, width))
+        width, ink = self.content_size.width, self.get_component_rich_style("jobs--bar")
+        return Text("\n").join(line for number, job in shown for line in _lines(job, number == selected, width, ink))
 
     def action_select(self, by: int) -> None:
         """Select another job."""
@@ -77,19 +80,15 @@ class JobsPane(Widget, can_focus=True):
         self.post_message(Intent(JobCommanded(what)))  # type: ignore[arg-type]
 
 
-def _lines(job: Job, selected: bool, width: int) -> list[Text]:
+def _lines(job: Job, selected: bool, width: int, ink: Style) -> list[Text]:
     title = Text(f"{SIGNS[job.status]} {job.title}", "reverse" if selected else "", no_wrap=True)
     title.truncate(width, overflow="ellipsis")
-    if job.message:
-        about = printable(job.message)
-    elif job.status in OPEN:
+    if job.status in OPEN:
         left = f" {clock(job.seconds_left)}" if job.status == "working" and job.steps else f" {job.status}"
         tail = f" {job.share:.0%}{left}"
         room = max(1, width - 2 - len(tail))
-        about = f"{bar(job.share, room):<{room}}{tail}"
-    else:
-        about = job.status
-    line = Text(f"  {about}", "dim" if job.status not in OPEN else "", no_wrap=True)
+        return [title, Text.assemble("  ", (f"{bar(job.share, room):<{room}}", ink), tail, no_wrap=True)]
+    line = Text(f"  {printable(job.message) or job.status}", "dim", no_wrap=True)
     line.truncate(width, overflow="ellipsis")
     return [title, line]
 

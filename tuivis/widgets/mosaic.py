@@ -20,6 +20,7 @@ from tuivis.state import State
 from tuivis.widgets.backward import backward_picture
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
+from tuivis.widgets.patterns import with_patterns
 from tuivis.widgets.picture import PicturePane
 
 MOVING = 0.5
@@ -69,6 +70,7 @@ class MosaicPane(PicturePane, can_focus=True):
         """Draw what changed."""
         self.title(_title(new), _subtitle(new))
         kept = old.mosaic is new.mosaic and old.view == new.view and old.canvas == new.canvas and old.look == new.look
+        kept = kept and _patterns(old) == _patterns(new)
         if kept and (old.backward is new.backward or not new.look.fills):
             return
         if _content(old) == _content(new):
@@ -155,7 +157,8 @@ def mosaic_picture(state: State, mosaic: Mosaic, layout: Layout, size: int, chro
         mark(pixels, layout.frame(slot), colormap.SELECTED)
     name = colormap.DEFAULTS["diverging"] if mosaic.normalisation == "diverging" else view.colours
     palette = colormap.palette(name, size, view.gamma, colormap.CHROMES[chrome])
-    return Picture(colormap.coarsen(pixels, size), palette, layout.scale)
+    picture = Picture(colormap.coarsen(pixels, size), palette, layout.scale)
+    return with_patterns(picture, state, layout) if state.jobs.patterns else picture
 
 
 def _content(state: State) -> tuple[object, ...]:
@@ -163,7 +166,13 @@ def _content(state: State) -> tuple[object, ...]:
     view = state.view
     unit = view.unit if view.zoom else 0
     backward = id(state.backward) if state.look.fills else 0
-    return id(state.mosaic), state.canvas, view.zoom, unit, view.gamma, view.colours, state.look.fills, backward
+    drawn = _patterns(state)
+    return id(state.mosaic), state.canvas, view.zoom, unit, view.gamma, view.colours, state.look.fills, backward, drawn
+
+
+def _patterns(state: State) -> int:
+    """Return what tells the pictures in the mosaic apart, 0 while it shows activations."""
+    return id(state.jobs.made) if state.jobs.patterns else 0
 
 
 def _fits(mosaic: Mosaic, state: State, layout: Layout) -> bool:
@@ -183,7 +192,10 @@ def _title(state: State) -> str:
     parts = [printable(layer.name), units]
     if layer.height * layer.width > 1:
         parts.append(f"{layer.height}×{layer.width}")
-    if look.gradients:
+    if state.jobs.patterns:
+        there = sum(place[0] == layer.name for place in state.jobs.made)
+        parts.append(f"{there} {'picture' if there == 1 else 'pictures'}" if there else "no pictures yet: P makes them")
+    elif look.gradients:
         parts.append(look.gradients_of(view.layer, view.unit))
     else:
         parts.append({"layer": "per layer", "unit": "per unit", "diverging": "around zero"}[view.normalisation])

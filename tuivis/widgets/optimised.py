@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, sqrt
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,9 @@ class OptimisedPicture(PicturePane):
 
 
 class OptimisedNumbers(Widget):
-    """Draws the numbers of the newest picture of the selected unit."""
+    """Draws the numbers of the picture in the making, or of the best one, of the selected unit."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"optimised--curve"}
 
     state: var[State] = var(State(), init=False)
 
@@ -59,7 +62,9 @@ class OptimisedNumbers(Widget):
 
     def render(self) -> Text:
         """Return the lines."""
-        return Text("\n".join(_lines(self.state, self.content_size.width)), no_wrap=True, overflow="ellipsis")
+        ink = self.get_component_rich_style("optimised--curve")
+        lines = [Text(line, ink if line[:1] in LEVELS else "") for line in _lines(self.state, self.content_size.width)]
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
 
 class OptimisedPane(Vertical):
@@ -79,7 +84,7 @@ class OptimisedPane(Vertical):
     def watch_state(self, old: State, new: State) -> None:
         """Come and go, and say which recipes."""
         made, at_work = _of_unit(new)
-        self.set_class(bool(made or at_work), "-shown")
+        self.set_class(new.jobs.has_pictures(new.view.layer, new.view.unit), "-shown")
         runs = [each.run for each in made] + [sample.run for _, sample in at_work]
         recipes = list(dict.fromkeys(run.recipe for run in runs))
         several = f" · {len(runs)} pictures" if len(runs) > 1 else ""
@@ -135,23 +140,26 @@ def _lines(state: State, width: int) -> list[str]:
         rate = "" if sample.rate is None else f" · rate {sample.rate:.3g}"
         step = f"step {job.step}/{job.steps}"
         left = "paused" if job.status == "paused" else f"{clock(job.seconds_left)} left"
-        value = f"picture {sample.curve[-1]:.4g}" if sample.curve else ""
         facts = f"{step} · {left}{rate}"
-        return [facts if len(facts) <= width else f"{step} · {left}", sparkline(sample.curve, width), value]
+        first = facts if len(facts) <= width else f"{job.step}/{job.steps} · {left}"
+        if not sample.curve:
+            return [first]
+        recipe = next(each for each in job.command.recipes if each.name == sample.run.recipe)
+        values = _values(state, recipe.objective == "channel", sample.curve[-1], width)
+        return [first, sparkline(sample.curve, width), *values]
     if not made:
         return []
     best = max(made, key=lambda each: each.value)
     when = "" if best.majority is None else f" at step {best.majority}"
-    return [f"{best.verdict}{when}", sparkline(best.curve, width), *_values(state, best, width)]
+    verdict = best.verdict if len(best.verdict + when) > width else best.verdict + when
+    return [verdict, sparkline(best.curve, width), *_values(state, best.channel, best.value, width)]
 
 
-def _values(state: State, best: Made, width: int) -> list[str]:
+def _values(state: State, channel: bool, value: float, width: int) -> list[str]:
     """Return what the input at hand gives the unit, beside what the picture gives it."""
-    unit = state.unit
-    here = unit is not None and (unit.layer, unit.unit) == (best.run.layer, best.run.target.units[0])
-    kind = "mean" if best.channel else "max"
-    parts = [f"picture {best.value:.4g}"]
-    if unit is not None and here:
-        parts = [f"{kind}: input {unit.mean if best.channel else unit.maximum:.4g}", *parts]
+    unit, view = state.unit, state.view
+    parts = [f"picture {value:.4g}"]
+    if unit is not None and (unit.layer, unit.unit) == (view.layer, view.unit):
+        parts = [f"mean: input {unit.mean:.4g}" if channel else f"max: input {unit.maximum:.4g}", *parts]
     line = " · ".join(parts)
     return [line] if len(line) <= width else parts

@@ -190,6 +190,7 @@ class UnitPanel(Vertical):
         """Make room for what is asked for."""
         self.set_class(new.look.mode is not None, "-backward")
         self.set_class(new.look.relations, "-relations")
+        self.set_class(new.jobs.has_pictures(new.view.layer, new.view.unit), "-optimised")
 
 
 def _numbers(state: State) -> list[str]:
