@@ -237,6 +237,7 @@ def _made(sidecar: Path) -> Made | None:
         verdict=_verdict(result),
         majority=result.record.majority,
         channel=result.parameters.objective == "channel",
+        robustness=1.0 if result.quality.robustness is None else result.quality.robustness,
     )
 
 

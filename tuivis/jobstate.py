@@ -36,6 +36,13 @@ class Made:
     majority: int | None
     channel: bool
     """Whether the objective was the mean over the map, in place of one position."""
+    robustness: float = 1.0
+    """The share of the value that is left under shifts and scales."""
+
+    @property
+    def standing(self) -> float:
+        """What tells better pictures from worse: noise has high values, too, but loses them at the first shift."""
+        return self.value * self.robustness if self.value > 0 else self.value
 
 
 @dataclass(frozen=True, eq=False)

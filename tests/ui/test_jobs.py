@@ -91,12 +91,15 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
         for each in made:
             with Image.open(each.path) as image:
                 assert np.array_equal(each.pixels, np.asarray(image))
-            assert each.value == results[each.run.recipe, each.run.seed].quality.objective
+            quality = results[each.run.recipe, each.run.seed].quality
+            assert (each.value, each.robustness) == (quality.objective, quality.robustness)
         assert panel_has_pictures(running)
         assert "maco, pixel · 4 pictures" in str(running.app.explore.query_one(OptimisedPane).border_title)
         shown = running.app.explore.query_one(OptimisedPicture).picture
         assert shown is not None
-        best = max(made, key=lambda each: each.value)
+        best = max(
+            made, key=lambda each: each.value * (results[each.run.recipe, each.run.seed].quality.robustness or 1)
+        )
         numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
         assert best.verdict in numbers and f"picture {best.value:.4g}" in numbers
         assert running.state.unit is not None and f"mean: input {running.state.unit.mean:.4g}" in numbers
@@ -108,7 +111,8 @@ async def test_a_job_grows_pauses_goes_on_and_is_cancelled_while_another_waits(t
     async with explorer(network(tmp_path, delay=0.05)) as running:
         await running.pilot.press("p", "enter")
         await running.until(lambda: any(s.pixels is not None for s in job(running).samples.values()))
-        assert "step" in running.app.explore.query_one(OptimisedNumbers).render().plain
+        numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
+        assert "/512 · " in numbers and "left" in numbers and "▁" in numbers
         assert running.app.explore.query_one(OptimisedPicture).picture is not None
         await running.pilot.press("l", "p", "enter", "O")
         pane = running.app.explore.query_one(JobsPane)

@@ -69,9 +69,13 @@ def help_text(bindings: Iterable[Binding], columns: int = 1) -> Table:
         if title is not None:
             groups[title].setdefault(binding.description, []).append(key_name(binding.key))
     parts = [Group(Text(f"\n{title}", "bold"), _table(actions)) for title, actions in groups.items() if actions]
-    first = -(-len(parts) // columns)
     grid = Table.grid(padding=(0, 3))
-    grid.add_row(*(Group(*parts[start : start + first]) for start in range(0, len(parts), first)))
+    if columns == 1:
+        grid.add_row(Group(*parts))
+        return grid
+    heights = [len(actions) + 2 for actions in groups.values() if actions]
+    first = min(range(1, len(parts)), key=lambda count: max(sum(heights[:count]), sum(heights[count:])))
+    grid.add_row(Group(*parts[:first]), Group(*parts[first:]))
     return grid
 
 

@@ -149,7 +149,7 @@ def _lines(state: State, width: int) -> list[str]:
         return [first, sparkline(sample.curve, width), *values]
     if not made:
         return []
-    best = max(made, key=lambda each: each.value)
+    best = max(made, key=lambda each: each.standing)
     when = "" if best.majority is None else f" at step {best.majority}"
     verdict = best.verdict if len(best.verdict + when) > width else best.verdict + when
     return [verdict, sparkline(best.curve, width), *_values(state, best.channel, best.value, width)]

@@ -45,7 +45,7 @@ def _in_slots(state: State, layout: Layout) -> list[tuple[int, Made | None]]:
     found = []
     for slot in range(count):
         made = state.jobs.made.get((layer.name, state.unit_at(state.first + slot)), ())
-        found.append((slot, max(made, key=lambda each: each.value, default=None)))
+        found.append((slot, max(made, key=lambda each: each.standing, default=None)))
     return found
 
 
