@@ -111,7 +111,7 @@ def test_names_with_control_characters_are_shown_harmless(zoo: Path) -> None:
 def test_a_network_that_raises_is_named(zoo: Path) -> None:
     with Terminal([*TUIVIS, "net.py:raises"]) as terminal:
         terminal.until_text(r"no\\x1b\[31;5;7m")
-        terminal.until_text("Press q to quit")
+        terminal.until_text("Press r to try again")
         terminal.settle()
         terminal.type("q")
         assert terminal.drain() == 0
