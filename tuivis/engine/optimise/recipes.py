@@ -116,7 +116,8 @@ _YOSINSKI: dict[str, Any] = {
     "keep": "best",
     "ascent": "gradient",
 }
-_FREE: dict[str, Any] = {"policy": "progress", "relative": True, "max_rate": 1e8, "desired": 0.5}
+_FREE: dict[str, Any] = {"policy": "progress", "relative": True, "max_rate": 1e8, "desired": 150.0}
+"""With smaller steps the blur takes away what a step brings: tried on EfficientNet-Lite0, 10 leaves gray, 3000 is noise."""
 
 _DISTILL: dict[str, Any] = {
     "about": "decorrelated Fourier coefficients under random transforms (Olah et al. 2017)",
