@@ -117,7 +117,7 @@ _YOSINSKI: dict[str, Any] = {
     "ascent": "gradient",
 }
 _FREE: dict[str, Any] = {"policy": "progress", "relative": True, "max_rate": 1e8, "desired": 150.0}
-"""With smaller steps the blur takes away what a step brings: tried on EfficientNet-Lite0, 10 leaves gray, 3000 is noise."""
+"""The blur takes away most of what a step brings: on EfficientNet-Lite0, 10 deviations leave gray, 3000 are noise."""
 
 _DISTILL: dict[str, Any] = {
     "about": "decorrelated Fourier coefficients under random transforms (Olah et al. 2017)",
