@@ -116,8 +116,9 @@ _YOSINSKI: dict[str, Any] = {
     "keep": "best",
     "ascent": "gradient",
 }
-_FREE: dict[str, Any] = {"policy": "progress", "relative": True, "max_rate": 1e8, "desired": 150.0}
-"""The blur takes away most of what a step brings: on EfficientNet-Lite0, 10 deviations leave gray, 3000 are noise."""
+_FREE: dict[str, Any] = {"policy": "progress", "relative": True, "max_rate": 1e8}
+_DESIRED = {"1": 50.0, "2": 150.0, "3": 400.0, "4": 20.0}
+"""What a row's regularisers take off again: found on EfficientNet-Lite0, where too little is gray, too much noise."""
 
 _DISTILL: dict[str, Any] = {
     "about": "decorrelated Fourier coefficients under random transforms (Olah et al. 2017)",
@@ -146,7 +147,7 @@ def _built_in() -> dict[str, Recipe]:
     for number, row in _TABLE_1.items():
         paper = f"row {number} of Table 1 (Yosinski et al. 2015)"
         recipes.append(Recipe(name=f"yosinski-{number}", about=f"{paper}, for CaffeNet's scale", **_YOSINSKI | row))
-        free = _YOSINSKI | row | _FREE
+        free = _YOSINSKI | row | _FREE | {"desired": _DESIRED[number]}
         recipes.append(Recipe(name=f"yosinski-{number}-free", about=f"{paper}, for any network's scale", **free))
     recipes.append(Recipe(name="distill", **_DISTILL))
     recipes.append(Recipe(name="maco", **_MACO))
