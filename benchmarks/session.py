@@ -87,7 +87,7 @@ class Session:
         """Return the environment of a local kitty, and a configuration of the session's own."""
         others = ("TMUX", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "LC_ALL")
         kept = {name: value for name, value in os.environ.items() if name not in others}
-        homes = {f"XDG_{each}_HOME": str(Path(self._home.name) / each) for each in ("CONFIG", "STATE")}
+        homes = {f"XDG_{each}_HOME": str(Path(self._home.name) / each) for each in ("CONFIG", "STATE", "DATA")}
         return kept | homes | {"TERM": "xterm-kitty", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
 
     def type(self, keys: str) -> None:

@@ -12,11 +12,12 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep the configuration and the logs out of the home folder."""
+    """Keep the configuration, the logs and the pictures out of the home folder."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
         # The programs run in folders of their own.
         patch.setenv("PYTHONPATH", str(PROJECT))
         yield folder

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ENVIRONMENT = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "PYTHONPATH")
+ENVIRONMENT = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "PYTHONPATH")
 """What the program needs on the far side, too."""
 
 os.environ["PATH"] += os.pathsep + "/usr/sbin"

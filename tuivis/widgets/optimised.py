@@ -12,6 +12,7 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.reactive import var
 from textual.widget import Widget
 
@@ -89,8 +90,8 @@ class OptimisedPane(Vertical):
         recipes = list(dict.fromkeys(run.recipe for run in runs))
         several = f" · {len(runs)} pictures" if len(runs) > 1 else ""
         title = f"wants to see · {', '.join(recipes)}{several}"
-        if str(self.border_title) != title:
-            self.border_title = title
+        if str(self.border_title).strip() != title:
+            self.border_title = Content(f" {title} ")
 
 
 def side_by_side(pictures: Sequence[Pixels], width: int, height: int) -> Pixels:
