@@ -265,7 +265,7 @@ class FakeTerminal:
     """A terminal of 80 x 24 cells that answers only what `replies` says, and keeps what it was sent."""
 
     def __init__(self, replies: Sequence[tuple[bytes, bytes]], *command: str) -> None:
-        self.replies = replies
+        self.replies = dict(replies)
         self.heard = b""
         pid, self.fd = pty.fork()
         if pid == 0:
@@ -276,15 +276,20 @@ class FakeTerminal:
         self.pid = pid
 
     def run(self) -> Iterator[bytes]:
-        """Yield what comes, and answer it, until the program ends."""
+        """Yield what comes, and answer it in the order of the questions, until the program ends."""
+        # A read may end inside a question; DA1's reply ends the program's wait, so no other may come behind it.
+        known = re.compile(b"|".join(map(re.escape, self.replies)) or b"(?!)")
+        answered = 0
         while select.select([self.fd], [], [], 30)[0]:
             try:
                 data = os.read(self.fd, 1 << 16)
             except OSError:
                 break
             self.heard += data
-            for question, reply in self.replies:
-                os.write(self.fd, reply * data.count(question))
+            questions = list(known.finditer(self.heard, answered))
+            if questions:
+                answered = questions[-1].end()
+                os.write(self.fd, b"".join(self.replies[each.group()] for each in questions))
             yield data
         os.waitpid(self.pid, 0)
         os.close(self.fd)
