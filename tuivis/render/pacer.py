@@ -1,0 +1,193 @@
+"""When the next frame may be sent, so that the terminal never shows the past.
+
+Neither the pty nor ssh tells how much waits in the link, so the terminal is asked: a frame goes between two requests
+for the cursor's position with numbers in them. The first answer says that the frame's turn has come, the second that it
+is drawn. So the first tells the round trip of the bare link, and the time between them its goodput; from these follows
+when the link has sent what it holds. The next frame is sent just before: the link never idles, and no frame waits in it
+for another.
+
+As in BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016) the link is modelled by
+its smallest round trip within a window of time, and its rate of delivery.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from math import inf
+
+NUMBERS, _COLUMNS = 1024, 64
+"""Numbers before they repeat, and how many go in a row: a screen of 80 x 24 holds them all."""
+_TOP = 2
+"""The first row with numbers. The answer for the first row of the screen would read like a function key."""
+
+AHEAD = 0.02
+"""Seconds before the link is free at which the next frame is sent, for what the computers are late at times."""
+IN_FLIGHT, IN_FLIGHT_FAR = 2, 3
+"""Frames under way at most, and where the round trip is longer than a frame takes to send."""
+MEMORY = 10.0
+"""Seconds for which a round trip is believed in. In half that time a frame goes when none is under way: on a link that
+is always full every frame waits a little, and the bare round trip would not be seen again."""
+RECENT = 8
+"""Frames that the goodput is taken from."""
+PATIENCE = 3.0
+"""Seconds without an answer after which the terminal is asked once more, or taken for one that never answers."""
+BLIND = 0.5
+"""Seconds between frames for a terminal that never answers."""
+_SHORTEST = 1e-4
+"""Seconds between two answers: less cannot be told apart."""
+FASTEST = 1e9
+"""Bytes per second of a link about which nothing is known yet."""
+
+
+def question(number: int) -> bytes:
+    """Return the request that the terminal answers once it has drawn what was sent before; the cursor stays."""
+    row, column = divmod(number, _COLUMNS)
+    return b"\x1b7\x1b[%d;%dH\x1b[6n\x1b8" % (row + _TOP, column + 1)
+
+
+def number_in(row: int, column: int) -> int | None:
+    """Return the number in the cursor's position (from 1), or None if it holds none."""
+    number = (row - _TOP) * _COLUMNS + column - 1
+    return number if 0 <= number < NUMBERS and 1 <= column <= _COLUMNS else None
+
+
+@dataclass
+class _Frame:
+    """A frame under way, between the questions `number` and `number` + 1."""
+
+    number: int
+    size: int
+    sent: float
+    begun: float | None = None
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    """A frame that was drawn `at` a time: its first answer took `trip` seconds, the second came `busy` later."""
+
+    at: float
+    size: int
+    trip: float
+    busy: float
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A frame of `size` bytes is on screen, `late` seconds after a tiny one would have been, sent at the same time.
+
+    The link was `busy` with it for so many seconds.
+    """
+
+    sent: float
+    late: float
+    busy: float
+    size: int
+
+
+class Pacer:
+    """Decides when frames are sent. All times are seconds of one monotonic clock, given by the caller.
+
+    Parameters
+    ----------
+    round_trip
+        Seconds that an answer of the terminal took before anything was sent; None if it is not known.
+    limit
+        Bytes per second that are never exceeded.
+    answers
+        Whether the terminal itself answers: a multiplexer may answer in its place, at once, whatever waits behind it.
+    """
+
+    def __init__(self, round_trip: float | None = None, limit: float = inf, answers: bool = True) -> None:
+        self._limit = limit
+        self._flight: deque[_Frame] = deque()
+        self._deliveries: deque[_Delivery] = deque()
+        self._number = 0
+        self._probed = round_trip or 0.0
+        self._answers: bool | None = None if answers else False
+        self._asked = self._alone = 0.0
+        self._free = self._allowed = -inf
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds of the bare link, there and back."""
+        return min((each.trip for each in self._deliveries), default=self._probed)
+
+    @property
+    def goodput(self) -> float:
+        """Bytes per second that the link delivers, and the terminal draws, when they are busy."""
+        recent = list(self._deliveries)[-RECENT:]
+        busy = sum(each.busy for each in recent)
+        return sum(each.size for each in recent) / busy if busy else FASTEST
+
+    @property
+    def in_flight(self) -> int:
+        """Frames that are sent and not known to be drawn."""
+        return len(self._flight)
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next frame may be sent: 0 at once, infinite before an answer has come."""
+        if self._answers is None and self._flight and now - self._flight[0].sent >= PATIENCE:
+            self._answers = False
+            self._flight.clear()
+        if self._flight:
+            if now - self._alone > MEMORY / 2:
+                return inf
+            is_far = bool(self._deliveries) and self.round_trip > self._flight[-1].size / self.goodput
+            if len(self._flight) >= (IN_FLIGHT_FAR if is_far else IN_FLIGHT):
+                return inf
+        return max(0.0, self._free - AHEAD - now, self._allowed - now)
+
+    def send(self, data: bytes, now: float) -> tuple[bytes, bytes]:
+        """Take note of a frame that is being sent; return the questions that go before and behind it."""
+        self._number = (self._number + 2) % NUMBERS
+        self._asked = now
+        self._allowed = max(self._allowed, now) + len(data) / self._limit
+        if not self._flight:
+            self._alone = now
+        if self._answers is False:
+            self._allowed = max(self._allowed, now + BLIND if self._limit == inf else 0.0)
+        else:
+            self._free = max(self._free, now) + len(data) / self.goodput
+            self._flight.append(_Frame(self._number, len(data), now))
+        return question(self._number), question(self._number + 1)
+
+    def answered(self, number: int, now: float) -> Drawn | None:
+        """Take note of the terminal's answer; return what is drawn now, None if nothing is."""
+        frame = next((each for each in self._flight if number - each.number in (0, 1)), None)
+        if frame is None:
+            return None
+        self._answers = True
+        if number == frame.number:
+            frame.begun = now
+            return None
+        while self._flight.popleft() is not frame:
+            pass
+        begun = frame.sent if frame.begun is None else frame.begun
+        busy = max(now - begun, _SHORTEST)
+        self._deliveries.append(_Delivery(now, frame.size, begun - frame.sent, busy))
+        while now - self._deliveries[0].at > MEMORY and len(self._deliveries) > RECENT:
+            self._deliveries.popleft()
+        self._free = now - self.round_trip
+        for each in self._flight:
+            self._free = max(self._free, each.sent) + each.size / self.goodput
+        return Drawn(frame.sent, now - frame.sent - self.round_trip, busy, frame.size)
+
+    def is_stalled(self, now: float) -> bool:
+        """Say whether the terminal has been silent for longer than the link needs."""
+        if not self._flight or not self._answers:
+            return False
+        frame = self._flight[0]
+        return now - frame.sent > 1.0 + self.round_trip + frame.size / self.goodput
+
+    def reminder(self, now: float) -> bytes:
+        """Return a question to send alone when an answer is overdue, else nothing: one may have been lost."""
+        if now - self._asked < PATIENCE or not self.is_stalled(now):
+            return b""
+        self._asked = now
+        return question(self._flight[-1].number + 1)
+
+    def forget(self) -> None:
+        """Take note that what is under way will not be answered: another program had the terminal."""
+        self._flight.clear()
+        self._free = self._allowed = -inf

@@ -1,0 +1,75 @@
+"""How much of a live picture is sent: less when frames take long, more again when the link has room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuivis.render.pacer import Drawn
+
+LONG = 0.1
+"""Seconds. A frame that keeps the link busy for longer than this, or than the bare round trip, is too large."""
+ROOM = 0.7
+"""The share of that time which a better quality must keep within before it is tried."""
+HEADROOM = 2.0
+"""Seconds for which there must have been room."""
+GROWTH = 3.0
+"""How many times larger frames get by a step up, where it has not been seen yet."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Entries of the palette of activations, and how many values of a tile's side, or pixels, are sent as one."""
+
+    colours: int
+    coarseness: int = 1
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        detail = {1: "", 2: ", half detail", 4: ", quarter detail"}[self.coarseness]
+        return f"{self.colours} levels{detail}"
+
+
+FINE = (Quality(256), Quality(64), Quality(16), Quality(16, 2), Quality(16, 4))
+"""Qualities for a terminal that takes pictures with a palette of their own, the best first."""
+PLAIN = (Quality(32), Quality(32, 2), Quality(32, 4))
+"""Qualities where the palette is fixed."""
+
+
+class Ladder:
+    """Chooses among `steps`, the best first, by how long frames take; begins at step `start`."""
+
+    def __init__(self, steps: tuple[Quality, ...], start: int = 0) -> None:
+        self._steps = steps
+        self._step = start
+        self._since = 0.0
+        self._room_since: float | None = None
+        self._sizes: dict[int, int] = {}
+
+    @property
+    def quality(self) -> Quality:
+        """The quality to use now."""
+        return self._steps[self._step]
+
+    def judge(self, drawn: Drawn, round_trip: float, now: float) -> None:
+        """Take note of a whole frame that was drawn; one that was sent before the last step says nothing."""
+        if drawn.sent < self._since:
+            return
+        limit = max(LONG, round_trip)
+        self._sizes[self._step] = drawn.size
+        if drawn.busy > limit and self._step < len(self._steps) - 1:
+            self._turn(1, now)
+        elif self._step == 0 or drawn.busy * self._growth() > ROOM * limit:
+            self._room_since = None
+        elif self._room_since is None:
+            self._room_since = now
+        elif now - self._room_since >= HEADROOM:
+            self._turn(-1, now)
+
+    def _growth(self) -> float:
+        """Return how many times larger the next better frame would be."""
+        better = self._sizes.get(self._step - 1)
+        return max(1.0, better / max(1, self._sizes[self._step])) if better else GROWTH
+
+    def _turn(self, by: int, now: float) -> None:
+        self._step += by
+        self._since, self._room_since = now, None
