@@ -100,9 +100,9 @@ class TuivisApp(App[int]):
         """Connect the display, watch the terminal, and start the engine once the screen is painted."""
         if self._driver is not None:
             self._pictures.connect(self._driver.write)
-        self.app_resume_signal.subscribe(self, lambda _: self._redraw())
+        self.app_resume_signal.subscribe(self, lambda _: self._resume())
         self.theme_changed_signal.subscribe(self, lambda theme: self._follow_theme())
-        hangup.watch(self)
+        hangup.watch(self, self.leave)
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
@@ -262,12 +262,32 @@ class TuivisApp(App[int]):
 
     # The terminal
 
+    def action_quit(self) -> None:  # type: ignore[override]
+        """End the program."""
+        self.leave(0)
+
+    @work
+    async def leave(self, code: int) -> None:
+        """End the program once the terminal has said its last, with an exit code."""
+        await self._pictures.turns.close()
+        self.exit(return_code=code)
+
+    @work
+    async def action_suspend_process(self) -> None:  # type: ignore[override]
+        """Suspend the program once the terminal has said its last."""
+        await self._pictures.turns.close()
+        super().action_suspend_process()
+
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Draw again the pictures that Textual's output has covered."""
         super()._display(screen, renderable)
         for pane in self.explore.query(PicturePane) if self.screen_stack else ():
             if covers(renderable, pane.content_region):
                 pane.repaint()
+
+    def on_cursor_position(self, event: events.CursorPosition) -> None:
+        """Take the terminal's answer that it has drawn a frame."""
+        self._pictures.answered(event.x, event.y, event.time)
 
     def on_resize(self, event: events.Resize) -> None:
         """Follow a change of the font's size."""
@@ -277,8 +297,9 @@ class TuivisApp(App[int]):
         if self._pictures.resize_cell(cell):
             self._redraw_pictures()
 
-    def _redraw(self) -> None:
+    def _resume(self) -> None:
         """Draw the whole screen again: another program had it, and Textual paints only what has changed since."""
+        self._pictures.turns.open()
         self._redraw_pictures()
         self.refresh(layout=True)
 

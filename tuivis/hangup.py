@@ -7,27 +7,28 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from textual.app import App
 
-LAST_RESORT = 1.5
+LAST_RESORT = 2.0
 """Seconds after which a program whose terminal is gone ends without tidying up: a write to it may block for ever."""
 
 LOOK = 1.0
 """Seconds between two looks whether the terminal is still there."""
 
 
-def watch(app: App[int]) -> None:
-    """End `app` on SIGTERM and SIGHUP, and when its terminal is lost without a signal."""
+def watch(app: App[int], leave: Callable[[int], object]) -> None:
+    """Call `leave` with an exit code on SIGTERM and SIGHUP, and when the terminal is lost without a signal."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, _end, app, 128 + number)
+        loop.add_signal_handler(number, _end, leave, 128 + number)
     if sys.__stdin__ is not None and sys.__stdin__.isatty():
-        app.set_interval(LOOK, lambda: None if os.isatty(0) else _end(app, 128 + signal.SIGHUP))
+        app.set_interval(LOOK, lambda: None if os.isatty(0) else _end(leave, 128 + signal.SIGHUP))
 
 
-def _end(app: App[int], code: int) -> None:
+def _end(leave: Callable[[int], object], code: int) -> None:
     last_resort = threading.Timer(LAST_RESORT, os._exit, (code,))
     last_resort.daemon = True
     last_resort.start()
-    app.exit(return_code=code)
+    leave(code)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -70,7 +72,13 @@ async def explorer(
     app = TuivisApp(settings or Settings(), display)
     async with app.run_test(size=size) as pilot:
         sent: list[str] = []
-        display.connect(sent.append)
+
+        def answer(text: str) -> None:
+            sent.append(text)
+            for row, column in re.findall(r"\x1b\[(\d+);(\d+)H\x1b\[6n", text):
+                display.answered(int(column) - 1, int(row) - 1, time.monotonic())
+
+        display.connect(answer)
         running = Explorer(app, pilot, sent)
         await running.until(lambda: bool(running.state.banner) or running.settled())
         yield running

@@ -59,6 +59,7 @@ class _Frame:
     number: int
     size: int
     sent: float
+    of: object
     begun: float | None = None
 
 
@@ -76,9 +77,10 @@ class _Delivery:
 class Drawn:
     """A frame of `size` bytes is on screen, `late` seconds after a tiny one would have been, sent at the same time.
 
-    The link was `busy` with it for so many seconds.
+    The link was `busy` with it for so many seconds. `of` is whose frame it is, as the sender said.
     """
 
+    of: object
     sent: float
     late: float
     busy: float
@@ -138,8 +140,8 @@ class Pacer:
                 return inf
         return max(0.0, self._free - AHEAD - now, self._allowed - now)
 
-    def send(self, data: bytes, now: float) -> tuple[bytes, bytes]:
-        """Take note of a frame that is being sent; return the questions that go before and behind it."""
+    def send(self, data: bytes, now: float, of: object = None) -> tuple[bytes, bytes]:
+        """Take note of a frame `of` somebody that is being sent; return the questions to put before and behind it."""
         self._number = (self._number + 2) % NUMBERS
         self._asked = now
         self._allowed = max(self._allowed, now) + len(data) / self._limit
@@ -149,7 +151,7 @@ class Pacer:
             self._allowed = max(self._allowed, now + BLIND if self._limit == inf else 0.0)
         else:
             self._free = max(self._free, now) + len(data) / self.goodput
-            self._flight.append(_Frame(self._number, len(data), now))
+            self._flight.append(_Frame(self._number, len(data), now, of))
         return question(self._number), question(self._number + 1)
 
     def answered(self, number: int, now: float) -> Drawn | None:
@@ -171,7 +173,7 @@ class Pacer:
         self._free = now - self.round_trip
         for each in self._flight:
             self._free = max(self._free, each.sent) + each.size / self.goodput
-        return Drawn(frame.sent, now - frame.sent - self.round_trip, busy, frame.size)
+        return Drawn(frame.of, frame.sent, now - frame.sent - self.round_trip, busy, frame.size)
 
     def is_stalled(self, now: float) -> bool:
         """Say whether the terminal has been silent for longer than the link needs."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from itertools import count
 
+from tuivis.render.pacer import Drawn, Pacer, number_in
 from tuivis.render.picture import CellSize, Encoder
 from tuivis.render.probe import Terminal
 from tuivis.render.protocols import Choice, encoder
+from tuivis.widgets.turns import Turns
 
 _PIXELS = frozenset({"kitty", "kitty-placed", "iterm", "sixel"})
 
@@ -34,6 +37,7 @@ class Display:
         self._write: Callable[[str], None] | None = None
         # Two programs in one terminal must not share an id; kitty's placeholders carry 24 bits of it.
         self._ids = count(secrets.randbelow(1 << 23) + 256)
+        self.turns = Turns(Pacer(terminal.round_trip), self.write)
 
     def connect(self, write: Callable[[str], None] | None) -> None:
         """Write through `write` from now on; with None, nowhere."""
@@ -57,6 +61,15 @@ class Display:
         """Send `data` to the terminal in one piece."""
         if data and self._write is not None:
             self._write(data.decode())
+
+    def turn(self, pane: object, weight: float) -> AbstractAsyncContextManager[Callable[[bytes], None]]:
+        """Wait until the link has room for a frame of the pane; give the function that sends it."""
+        return self.turns.turn(pane, weight)
+
+    def answered(self, column: int, row: int, at: float) -> Drawn | None:
+        """Take note that the terminal told the cursor's position, from 0, at a time; return the frame drawn now."""
+        number = number_in(row + 1, column + 1)
+        return None if number is None else self.turns.answered(number, at)
 
     def resize_cell(self, cell: CellSize) -> bool:
         """Take note of the font's size; say whether it is another. Encoders made from now on use it."""

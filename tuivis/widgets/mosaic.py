@@ -22,6 +22,7 @@ from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
 from tuivis.widgets.patterns import with_patterns
 from tuivis.widgets.picture import PicturePane
+from tuivis.widgets.turns import FOCUSED
 
 MOVING = 0.5
 """Seconds. Changes that follow each other faster are drawn coarsely: on a slow link the next one comes sooner."""
@@ -61,6 +62,12 @@ class MosaicPane(PicturePane, can_focus=True):
         self._colours = self._still
         self._changed = 0.0
         self._refine: Timer | None = None
+
+    @property
+    def weight(self) -> float:
+        """The pane's share of a link that is too slow for all: the mosaic comes first unless another picture does."""
+        focused = self.screen.focused
+        return 1.0 if isinstance(focused, PicturePane) and focused is not self else FOCUSED
 
     def on_resize(self, event: events.Resize) -> None:
         """Say how many pixels there are now."""

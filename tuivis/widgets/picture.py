@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from rich.color import Color
 from rich.console import COLOR_SYSTEMS
@@ -17,13 +18,14 @@ from textual.widget import Widget
 from tuivis.render.damage import difference
 from tuivis.render.picture import Box, Encoder, Picture, Rect
 from tuivis.widgets.display import Display
+from tuivis.widgets.turns import FOCUSED
 
 
 class PicturePane(Widget):
     """Shows the newest `picture`; Textual draws blank cells (or Kitty's placeholders), the encoder the pixels.
 
-    Encoding runs in a thread. Of several new pictures only the newest is sent. Whenever Textual has drawn over the
-    pane, the App calls `repaint` after the cells are written.
+    Encoding runs in a thread. Of several new pictures only the newest is sent, when the link has room. Whenever
+    Textual has drawn over the pane, the App calls `repaint` after the cells are written.
     """
 
     def __init__(self, display: Display, *, id: str | None = None, classes: str | None = None) -> None:
@@ -41,6 +43,11 @@ class PicturePane(Widget):
     def canvas(self) -> tuple[int, int]:
         """(width, height): the pixels that the pane offers."""
         return self._encoder.canvas(self.content_size.width, self.content_size.height)
+
+    @property
+    def weight(self) -> float:
+        """The pane's share of a link that is too slow for all."""
+        return FOCUSED if self.has_focus else 1.0
 
     @property
     def picture(self) -> Picture | None:
@@ -164,24 +171,31 @@ class PicturePane(Widget):
     async def _paint_newest(self) -> None:
         """Bring the terminal up to the newest picture and place."""
         while not self._is_current():
-            picture, box, encoder = self._wanted, self._box(), self._encoder
-            overdrawn, self._overdrawn = self._overdrawn, False
-            encoder.paper = self._paper
-            if picture is None or box is None:
+            if self._wanted is None or self._box() is None:
                 self._erase()
                 self.refresh()
                 return
-            data, moved, whole = await asyncio.to_thread(self._encode, encoder, picture, box, overdrawn)
-            if encoder is not self._encoder or self._box() != box:
-                encoder.forget()
-                self._shown = None
-                continue
-            self._shown = picture, box
-            self._pictures.write(data)
-            if whole:
-                self.report(len(data))
-            if moved and self._in_cells:
-                self.refresh()
+            async with self._pictures.turn(self, self.weight) as send:
+                await self._send_newest(send)
+
+    async def _send_newest(self, send: Callable[[bytes], None]) -> None:
+        """Encode and send the picture that is wanted by now."""
+        picture, box, encoder = self._wanted, self._box(), self._encoder
+        if picture is None or box is None:
+            return
+        overdrawn, self._overdrawn = self._overdrawn, False
+        encoder.paper = self._paper
+        data, moved, whole = await asyncio.to_thread(self._encode, encoder, picture, box, overdrawn)
+        if encoder is not self._encoder or self._box() != box:
+            encoder.forget()
+            self._shown = None
+            return
+        self._shown = picture, box
+        send(data)
+        if whole:
+            self.report(len(data))
+        if moved and self._in_cells:
+            self.refresh()
 
     def _is_current(self) -> bool:
         wanted, box = self._wanted, self._box()

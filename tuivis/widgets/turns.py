@@ -1,0 +1,105 @@
+"""Turns: the picture panes share one link, on which one frame at a time is made, when the pacer lets it go."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from math import inf
+
+from tuivis.render.pacer import Drawn, Pacer
+
+FOCUSED = 4.0
+"""How many times the share of another pane the pane in focus gets of a link that is too slow for all."""
+LOOK_AGAIN = 0.5
+"""Seconds between looks at a terminal that does not answer."""
+LAST_ANSWERS = 1.0
+"""Seconds that the terminal's last answers are waited for before it is left: they would become input for the shell."""
+
+
+class Turns:
+    """Hands out turns to send a frame; each is over before the next begins.
+
+    Panes that wait get the link's bytes in proportion to their weights (start-time fair queueing: Goyal et al.,
+    "Start-time Fair Queueing", SIGCOMM 1996), and a pane that did not want the link does not save its share up.
+
+    Parameters
+    ----------
+    pacer
+        Says when.
+    write
+        Writes to the terminal.
+    clock
+        Seconds, of the clock that answers are timed by.
+    """
+
+    def __init__(
+        self, pacer: Pacer, write: Callable[[bytes], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.pacer = pacer
+        self._write = write
+        self._clock = clock
+        self._waiting: dict[object, asyncio.Future[None]] = {}
+        self._ends: dict[object, float] = {}
+        self._virtual = 0.0
+        self._taken = self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def turn(self, pane: object, weight: float) -> AsyncIterator[Callable[[bytes], None]]:
+        """Wait for the pane's turn; give the function that sends its frame, which may be nothing."""
+        future = self._waiting[pane] = asyncio.get_running_loop().create_future()
+        start = self._ends[pane] = max(self._ends.get(pane, 0.0), self._virtual)
+
+        def send(frame: bytes) -> None:
+            self._ends[pane] = start + len(frame) / weight
+            if frame:
+                first, last = self.pacer.send(frame, self._clock(), pane)
+                self._write(first + frame + last)
+
+        self._serve()
+        try:
+            await future
+            self._virtual = start
+            yield send
+        finally:
+            if self._waiting.pop(pane, None) is None:
+                self._taken = False
+            self._serve()
+
+    def answered(self, number: int, at: float) -> Drawn | None:
+        """Take note of the terminal's answer; return what is drawn now."""
+        drawn = self.pacer.answered(number, at)
+        self._serve()
+        return drawn
+
+    async def close(self) -> None:
+        """Hand out no more turns, and wait for the answers that are under way."""
+        self._closed = True
+        end = self._clock() + LAST_ANSWERS
+        while self.pacer.in_flight and self._clock() < end:
+            await asyncio.sleep(0.01)
+
+    def open(self) -> None:
+        """Hand out turns again, after another program had the terminal."""
+        self._closed = False
+        self.pacer.forget()
+        self._serve()
+
+    def _serve(self) -> None:
+        """Let the next pane have its turn, now or when its time has come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._taken or self._closed or not self._waiting:
+            return
+        wait = self.pacer.wait(self._clock())
+        if wait > 0:
+            if wait == inf:
+                self._write(self.pacer.reminder(self._clock()))
+            self._timer = asyncio.get_running_loop().call_later(min(wait, LOOK_AGAIN), self._serve)
+            return
+        pane = min(self._waiting, key=lambda each: self._ends[each])
+        self._taken = True
+        self._waiting.pop(pane).set_result(None)
