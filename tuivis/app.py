@@ -25,6 +25,7 @@ from tuivis.export import export_backward, export_name, export_picture
 from tuivis.intents import ClassTargeted, EngineLost, EngineStarted, Noted, Sent, UnitChosen
 from tuivis.jobs import Jobs
 from tuivis.keys import bindings_of
+from tuivis.player import Player
 from tuivis.rank import class_number
 from tuivis.reduce import reduce
 from tuivis.render.picture import CellSize
@@ -85,6 +86,7 @@ class TuivisApp(App[int]):
         self._typed = typed
         self._engine: Engine | None = None
         self._jobs = Jobs(settings, self.apply, self.run_worker)
+        self._player = Player(lambda: self.state, self.apply, display, settings.fps)
         self._shown: Show | None = None
         self._target = ""
         for theme in THEMES:
@@ -137,7 +139,9 @@ class TuivisApp(App[int]):
     @on(Intent)
     def take_intent(self, message: Intent) -> None:
         """Apply what a widget asks for."""
+        before = self.state
         self.apply(message.intent)
+        self._player.take(message.intent, before, self._engine)
         self._jobs.take(message.intent, self.state)
 
     # The engine
@@ -155,8 +159,9 @@ class TuivisApp(App[int]):
         self._load(engine)
         async for event in engine.events():
             self.apply(event)
+            self._player.hear(event, self._shown.generation if self._shown else 0)
             if isinstance(event, Loaded):
-                engine.send(Open(self.settings.input))
+                engine.send(Open(self.settings.input, self.settings.every_frame))
                 self.run_worker(self._jobs.look())
             if isinstance(event, Activations):
                 self.apply(Noted(export_backward(self.state, event, self._target)))

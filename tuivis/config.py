@@ -24,7 +24,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model, weights, device
         As `tuivis.engine.commands.Load` takes them.
     input
-        Pictures, folders, list files, or "demo".
+        Pictures, videos, folders, list files, URLs of streams, "cam:0", or "demo".
     layer, unit
         What to look at first; "" is a layer in the middle of the network.
     protocol
@@ -33,6 +33,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         The program's theme, and the colour map of the activations.
     keys
         A key, or several with commas between them, for the id of a binding.
+    every_frame
+        Whether videos show all their frames, however long that takes.
+    fps
+        Frames per second at most, of what moves.
     """
 
     model: str = "efficientnet_lite0"
@@ -45,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     theme: str = "tuivis-dark"
     colours: Colours = "ember"
     keys: dict[str, str] = {}
+    every_frame: bool = False
+    fps: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 def config_path() -> Path:

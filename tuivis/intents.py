@@ -54,6 +54,11 @@ class ClassChosen:
 
 
 @dataclass(frozen=True)
+class CameraToggled:
+    """Look at the camera, or at what was there before."""
+
+
+@dataclass(frozen=True)
 class PictureStepped:
     """Look at the next picture, or at the one before."""
 

@@ -39,8 +39,12 @@ INPUT = click.option(
     metavar="SRC",
     multiple=True,
     shell_complete=completion.names_and_files(lambda: ("demo",)),
-    help="A picture, a folder, a .txt list, or demo; may be given several times.",
+    help="A picture, video, folder, .txt list, stream's URL, cam:0, or demo; may be given several times.",
 )
+EVERY_FRAME = click.option(
+    "--every-frame", is_flag=True, default=None, help="Show all frames of a video, however slow."
+)
+FPS = click.option("--fps", metavar="F", type=click.FloatRange(min=0, min_open=True), help="Frames per second at most.")
 LAYER = click.option("--layer", metavar="L", help="The layer's name, as `tuivis layers` lists it.")
 UNIT = click.option("--unit", metavar="N", type=click.IntRange(min=0), help="The unit's number, from 0.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -22,6 +22,8 @@ from tuivis.engine.events import (
     Preview,
     Progress,
     Relations,
+    Shown,
+    SourceState,
     Stepped,
     Unit,
 )
@@ -29,6 +31,7 @@ from tuivis.engine.values import LayerInfo
 from tuivis.errors import nearest, printable
 from tuivis.intents import (
     BackwardCycled,
+    CameraToggled,
     CanvasResized,
     ClassChosen,
     ClassTargeted,
@@ -58,12 +61,15 @@ from tuivis.intents import (
 )
 from tuivis.jobstate import JobQueued, JobSelected, JobsToggled, PicturesFound, said, worked
 from tuivis.lookback import Selection, turned, visited
+from tuivis.playback import FrameStepped, Sought, Ticked, Turned, played
 from tuivis.state import CYCLES, Since, State, View
 
 
 def reduce(state: State, event: object) -> State:
     """Return the state after `event`, an intent or an event of the engine. Pure."""
-    return _apply(event, state)
+    after = _apply(event, state)
+    playback = after.playback.showing(after.view.picture)
+    return after if playback is after.playback else replace(after, playback=playback)
 
 
 @singledispatch
@@ -201,6 +207,29 @@ def _(event: object, state: State) -> State:
     return replace(state, jobs=worked(event, state.jobs), note=said(event, state.jobs) or state.note)
 
 
+@_apply.register(FrameStepped | Sought | Ticked | Turned | Shown)
+def _(event: object, state: State) -> State:
+    return replace(state, playback=played(event, state.playback))
+
+
+@_apply.register
+def _(event: CameraToggled, state: State) -> State:
+    camera = state.playback.camera
+    if camera is None:
+        return replace(state, note="there is no camera or stream: give one with --input cam:0, or a URL")
+    picture = state.playback.still if state.view.picture == camera else camera
+    return _look(state, picture=picture)
+
+
+@_apply.register
+def _(event: SourceState, state: State) -> State:
+    state = replace(state, playback=played(event, state.playback))
+    if event.message and state.frame is not None and state.frame.picture != state.view.picture:
+        # The last frame of this source stays, but not that of another one.
+        state = replace(state, frame=None, mosaic=None, unit=None, backward=None, relations=None)
+    return state
+
+
 @_apply.register
 def _(event: Visited, state: State) -> State:
     place = visited(state.relations, event.number) if state.look.relations else None
@@ -303,8 +332,9 @@ def _ends(name: str) -> list[int]:
 def _(event: Opened, state: State) -> State:
     picture = min(state.view.picture, len(event.pictures) - 1)
     note = "; ".join(printable(note) for note in event.notes) or state.note
-    view = replace(state.view, picture=picture)
-    return replace(state, phase="ready", progress=None, pictures=event.pictures, view=view, note=note)
+    view, playback = replace(state.view, picture=picture), played(event, state.playback)
+    ready = replace(state, phase="ready", progress=None, pictures=event.pictures, view=view, note=note)
+    return replace(ready, playback=playback)
 
 
 @_apply.register

@@ -15,6 +15,7 @@ from tuivis.intents import (
 )
 from tuivis.jobstate import JobState
 from tuivis.lookback import Look
+from tuivis.playback import Playback
 from tuivis.render.colormap import GAMMAS, Name
 from tuivis.render.mosaic import Layout, fit
 
@@ -97,6 +98,7 @@ class State:
     view: View = field(default_factory=View)
     look: Look = field(default_factory=Look)
     jobs: JobState = field(default_factory=JobState)
+    playback: Playback = field(default_factory=Playback)
     rested: bool = False
     """Whether the selection rests: relations are not asked for while it moves."""
 
@@ -105,6 +107,11 @@ class State:
         """The layer on screen."""
         infos = self.loaded.layers if self.loaded else ()
         return next((info for info in infos if info.name == self.view.layer), None)
+
+    @property
+    def wants_frame(self) -> bool:
+        """Whether the next frame of a moving source is to be asked for."""
+        return self.phase == "ready" and self.playback.wants_frame
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -151,19 +158,23 @@ class State:
         if self.phase != "ready" or layout is None or layer is None or not self.pictures:
             return None
         count = min(layout.page, layer.units - self.first)
-        view = self.view
+        view, playback = self.view, self.playback
         return Show(
             generation=0,
+            moment=playback.moment if playback.moves else 0,
+            mirror=playback.mirror,
+            whole=playback.whole,
             picture=view.picture,
             layer=view.layer,
             unit=view.unit,
             tiles=Tiles(self.first, count, layout.height, layout.width),
-            order=view.order,
+            # What takes a second is not asked for thirty times in one.
+            order="gradient" if playback.live and view.order == "ablation" else view.order,
             normalisation=view.normalisation,
             boost=view.boost,
             off=self.look.off,
             backward=self.look.backpass(view.layer, view.unit, self.loaded.layers if self.loaded else ()),
             gradients=self.look.gradients,
-            relations=self.look.relations and self.rested,
+            relations=self.look.relations and self.rested and not playback.live,
             target=self.look.target,
         )

@@ -31,16 +31,22 @@ class Load(msgspec.Struct, frozen=True, tag=True):
 
 
 class Open(msgspec.Struct, frozen=True, tag=True):
-    """List the pictures of the sources. Answered by `Opened`, or by `Failed`."""
+    """List the pictures of the sources. Answered by `Opened`, or by `Failed`.
+
+    With `every_frame` a video shows all its frames, in order, as fast as they are asked for.
+    """
 
     sources: tuple[str, ...]
+    every_frame: bool = False
 
 
 class Show(msgspec.Struct, frozen=True, tag=True):
     """Everything that the screen shows. The engine does only the work that differs from the previous `Show`.
 
-    Answered by those of `Frame`, `Mosaic`, `Unit`, `Backward` and `Relations` that changed, each with this generation;
-    a newer `Show` replaces one that waits.
+    Answered by those of `Frame`, `Mosaic`, `Unit`, `Backward` and `Relations` that changed, each with this generation,
+    and in the end by `Shown`; a newer `Show` replaces one that waits.
+    Of a moving source a new `moment` asks for a newer frame. `mirror` swaps left and right; `whole` shows all of the
+    picture, with bars beside it, in place of the part that the network's preprocessing cuts out.
     `boost` is the exponent b of the individual boost (0 off). `off` is what is switched off. `backward` asks for a
     `Backward`; with `gradients` the mosaic shows that pass's gradients in place of activations. `relations` asks for a
     `Relations`. `target` is the class that the orders "gradient" and "ablation" are about, None for the predicted one.
@@ -59,11 +65,19 @@ class Show(msgspec.Struct, frozen=True, tag=True):
     gradients: bool = False
     relations: bool = False
     target: int | None = None
+    moment: int = 0
+    mirror: bool = False
+    whole: bool = False
+
+    @property
+    def seen(self) -> tuple[object, ...]:
+        """What the network's input depends on."""
+        return self.picture, self.moment, self.mirror, self.whole
 
     @property
     def source(self) -> tuple[object, ...]:
         """What a forward pass depends on."""
-        return self.picture, self.layer, self.off
+        return *self.seen, self.layer, self.off
 
     @property
     def mosaic(self) -> tuple[object, ...]:
@@ -80,12 +94,27 @@ class Show(msgspec.Struct, frozen=True, tag=True):
     @property
     def pass_back(self) -> tuple[object, ...]:
         """What a `Backward` depends on."""
-        return self.picture, self.off, self.backward
+        return *self.seen, self.off, self.backward
 
     @property
     def kin(self) -> tuple[object, ...]:
         """What a `Relations` depends on."""
         return *self.detail, self.relations
+
+
+class Hold(msgspec.Struct, frozen=True, tag=True):
+    """Stop a video's clock, or let it go on. Not answered."""
+
+    picture: int
+    held: bool
+
+
+class Seek(msgspec.Struct, frozen=True, tag=True):
+    """Move a video by seconds, or by frames, forwards or (negative) backwards. Not answered."""
+
+    picture: int
+    seconds: float = 0.0
+    frames: int = 0
 
 
 class Read(msgspec.Struct, frozen=True, tag=True):

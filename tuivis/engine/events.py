@@ -16,6 +16,7 @@ from tuivis.engine.values import (
     Normalisation,
     Prediction,
     Share,
+    SourceKind,
     Tiles,
 )
 
@@ -50,10 +51,11 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
-    """The pictures to choose from, by name. `notes` says what was left out, a line each."""
+    """The pictures to choose from, by name, and which of them move. `notes` says what was left out, a line each."""
 
     pictures: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    kinds: tuple[SourceKind, ...] = ()
 
 
 class Frame(msgspec.Struct, frozen=True, tag=True):
@@ -61,6 +63,9 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
 
     While something is switched off, `before` has the probabilities of the same classes with nothing off, and `top`
     holds the classes that were ahead before, too.
+
+    Of a moving source: `age` is the seconds between the frame's time and this event, `seconds` its place in a video of
+    `length` seconds (None where there is none), `dropped` the frames of the source that were not shown so far.
     """
 
     generation: int
@@ -70,6 +75,27 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
     forward_ms: float
     device: DeviceInfo
     before: tuple[float, ...] = ()
+    age: float = 0.0
+    seconds: float | None = None
+    length: float | None = None
+    dropped: int = 0
+
+
+class Shown(msgspec.Struct, frozen=True, tag=True):
+    """All that a `Show` asks for has been sent, or given up for a newer command.
+
+    `fresh` says whether a new frame of a moving source went through the network.
+    """
+
+    generation: int
+    fresh: bool = False
+
+
+class SourceState(msgspec.Struct, frozen=True, tag=True):
+    """One line about a moving source that does not give frames; empty when all is well again."""
+
+    picture: int
+    message: str
 
 
 class Mosaic(msgspec.Struct, frozen=True, tag=True):

@@ -69,7 +69,7 @@ class Lookback:
         """
         passed = show.backward
         assert passed is not None
-        key = (show.picture, show.off, show.layer, *_recorded(passed))
+        key = (show.seen, show.off, show.layer, *_recorded(passed))
         if whole or self._kept is None or self._kept[0] != key:
             self._kept = None
             self._kept = key, self._record(batch, passed, show.layer, whole)

@@ -52,6 +52,7 @@ class Model:
     weights: str
     random_weights: bool
     notes: tuple[str, ...]
+    margin: float = 1.0
 
 
 def load(name: str, weights: str | None, device: str | None, seed: int, report: Report) -> Model:
@@ -93,6 +94,7 @@ def load(name: str, weights: str | None, device: str | None, seed: int, report: 
         weights=built.weights,
         random_weights=built.random_weights,
         notes=notes,
+        margin=getattr(built.preprocessing, "margin", 1.0),
     )
 
 

@@ -77,6 +77,11 @@ class ResizeAndCrop:
     normalisation: Normalisation
     resample: Image.Resampling = Image.Resampling.BILINEAR
 
+    @property
+    def margin(self) -> float:
+        """How many times larger than what is cut out the scaled picture is."""
+        return max(self.cover[0] / self.crop[0], self.cover[1] / self.crop[1])
+
     def __call__(self, picture: NDArray[np.uint8]) -> torch.Tensor:
         """Return the network's input, (C, h, w) float32, for a picture, (H, W, any number of channels) uint8."""
         picture = with_channels(picture, len(self.normalisation.mean))

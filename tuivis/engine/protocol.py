@@ -10,7 +10,21 @@ from typing import cast
 
 import msgspec
 
-from tuivis.engine.commands import Cancel, Hello, ListDevices, Load, Open, Optimise, Pause, Rank, Read, Show, Unpause
+from tuivis.engine.commands import (
+    Cancel,
+    Hello,
+    Hold,
+    ListDevices,
+    Load,
+    Open,
+    Optimise,
+    Pause,
+    Rank,
+    Read,
+    Seek,
+    Show,
+    Unpause,
+)
 from tuivis.engine.events import (
     Activations,
     Backward,
@@ -28,12 +42,14 @@ from tuivis.engine.events import (
     Progress,
     Ranked,
     Relations,
+    Shown,
+    SourceState,
     Stepped,
     Unit,
     Welcome,
 )
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a message changes: an engine and a UI of different versions refuse each other."""
 
 OUT_OF_MEMORY = 77
@@ -43,7 +59,7 @@ MAX_MESSAGE = 1 << 30
 """Bytes. A longer length prefix can only be garbage on the stream."""
 
 
-Command = Hello | Load | Open | Show | Read | Rank | ListDevices | Optimise | Pause | Unpause | Cancel
+Command = Hello | Load | Open | Show | Hold | Seek | Read | Rank | ListDevices | Optimise | Pause | Unpause | Cancel
 JobEvent = JobStarted | Stepped | Preview | Finished | JobPaused | JobEnded
 Event = (
     Welcome
@@ -55,6 +71,8 @@ Event = (
     | Unit
     | Backward
     | Relations
+    | Shown
+    | SourceState
     | Ranked
     | Activations
     | Devices

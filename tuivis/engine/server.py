@@ -19,7 +19,21 @@ import msgspec
 
 from tuivis import __version__
 from tuivis.engine import events, protocol
-from tuivis.engine.commands import Cancel, Hello, ListDevices, Load, Open, Optimise, Pause, Rank, Read, Show, Unpause
+from tuivis.engine.commands import (
+    Cancel,
+    Hello,
+    Hold,
+    ListDevices,
+    Load,
+    Open,
+    Optimise,
+    Pause,
+    Rank,
+    Read,
+    Seek,
+    Show,
+    Unpause,
+)
 from tuivis.engine.jobs import Jobs
 from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, is_out_of_memory, printable
@@ -116,9 +130,13 @@ class Server:
             case Load():
                 yield self._load(command)
             case Open():
-                yield self._open(command.sources)
+                yield self._open(command)
             case Show():
                 yield from self._loaded_viewer().show(command, skipped)
+            case Hold():
+                self._loaded_viewer().inputs.hold(command)
+            case Seek():
+                self._loaded_viewer().inputs.seek(command)
             case Read():
                 yield self._loaded_viewer().read(command)
             case Rank():
@@ -152,6 +170,8 @@ class Server:
     def _fail(self, command: Command, message: str) -> None:
         during = type(command).__name__
         self.send(events.Failed(message, during, getattr(command, "generation", getattr(command, "job", 0))))
+        if isinstance(command, Show):
+            self.send(events.Shown(command.generation))
 
     def _welcome(self, hello: Hello) -> events.Welcome:
         if hello.version != protocol.VERSION:
@@ -177,13 +197,13 @@ class Server:
     def _report(self, text: str, fraction: float | None) -> None:
         self.send(events.Progress(text, fraction))
 
-    def _open(self, sources: tuple[str, ...]) -> events.Opened:
+    def _open(self, command: Open) -> events.Opened:
         from tuivis.engine.sources import open_pictures
 
-        pictures = open_pictures(sources)
-        self._loaded_viewer().open(pictures)
-        self._sources = sources
-        return events.Opened(tuple(pictures.names), tuple(pictures.notes))
+        pictures = open_pictures(command.sources)
+        self._loaded_viewer().open(pictures, command.every_frame)
+        self._sources = command.sources
+        return events.Opened(pictures.names, pictures.notes, pictures.kinds)
 
     def _loaded_viewer(self) -> Viewer:
         if self._viewer is None:

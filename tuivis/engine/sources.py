@@ -1,4 +1,4 @@
-"""Pictures: files, folders, lists of files, and the photographs of the demo."""
+"""Sources: pictures, videos, streams and cameras; folders and lists of them, and the photographs of the demo."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tuivis.engine.values import SourceKind
 from tuivis.errors import UserError, printable
 from tuivis.files import expanded
 
@@ -26,6 +27,30 @@ SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """What counts as a picture in a folder. A file that is named by itself may have any suffix."""
+
+VIDEOS = frozenset(
+    {
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".m2ts",
+        ".m4v",
+        ".mjpeg",
+        ".mjpg",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".ogv",
+    }
+    | {".ts", ".webm", ".wmv", ".y4m"}
+)
+"""What counts as a video, by its suffix."""
+
+SCHEMES = ("http://", "https://", "rtsp://", "udp://", "tcp://")
+"""What counts as a stream."""
 
 _DEMO = (
     "coffee.png",
@@ -46,21 +71,44 @@ _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures to choose from; each is read when it is asked for.
+class Source:
+    """Something to look at: its kind, its path, URL or number, and what people call it."""
 
-    `names` are for people; `notes` says what was left out, a line each.
+    kind: SourceKind
+    address: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures to choose from, some of which move; each is read when it is asked for.
+
+    `notes` says what was left out, a line each.
     """
 
-    files: tuple[Path, ...]
-    names: tuple[str, ...]
+    sources: tuple[Source, ...]
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.sources)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What people call them."""
+        return tuple(source.name for source in self.sources)
+
+    @property
+    def kinds(self) -> tuple[SourceKind, ...]:
+        """What each is."""
+        return tuple(source.kind for source in self.sources)
+
+    @property
+    def stills(self) -> tuple[int, ...]:
+        """The indices of those that do not move."""
+        return tuple(index for index, source in enumerate(self.sources) if source.kind == "picture")
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """Return the picture as (H, W, 3), or (H, W, C) from a .npy file.
+        """Return the picture as (H, W, 3), or (H, W, C) from a .npy file; of what moves, the first frame.
 
         It stands upright; what is transparent shows white.
 
@@ -69,15 +117,26 @@ class Pictures:
         UserError
             If the file is missing, damaged, no picture, or larger than `MAX_PIXELS`.
         """
-        return read_picture(self.files[index])
+        source = self.sources[index]
+        if source.kind == "picture":
+            return read_picture(Path(source.address))
+        from tuivis.engine import streams, videos
+
+        if source.kind == "video":
+            return videos.first_frame(Path(source.address))
+        return (
+            streams.frame_of_camera(int(source.address))
+            if source.kind == "camera"
+            else streams.frame_of_stream(source.address)
+        )
 
 
 def open_pictures(sources: Sequence[str]) -> Pictures:
     """List the pictures of `sources`.
 
-    A source is a picture, a folder (its pictures in natural order, not those of folders inside), a .txt file with one
-    path a line (relative to its own folder), or "demo": photographs that come with scikit-image.
-    Paths may begin with ~.
+    A source is a picture, a video, a folder (its pictures and videos in natural order, not those of folders inside), a
+    .txt file with one source a line (paths relative to its own folder), the URL of a stream, "cam:" and a camera's
+    number, or "demo": photographs that come with scikit-image. Paths may begin with ~.
     Damaged pictures stay in the list: reading one fails, and the others can still be seen.
 
     Raises
@@ -85,25 +144,50 @@ def open_pictures(sources: Sequence[str]) -> Pictures:
     UserError
         If a source does not exist, cannot be read, or has no picture.
     """
-    files: list[Path] = []
+    found: list[Source] = []
     notes: list[str] = []
     for source in sources:
         path = expanded(source)
         if source == "demo":
-            files += _demo()
+            found += map(_file, _demo())
+        elif live := _live(source):
+            found.append(live)
         elif path.is_dir():
-            found, left_out = _folder(path)
-            files += found
+            files, left_out = _folder(path)
+            found += map(_file, files)
             notes += left_out
         elif not path.is_file():
-            raise UserError(f"no picture or folder {printable(source)}: give a path that exists, or demo")
+            raise UserError(f"no picture or folder {printable(source)}: give a path that exists, a URL, cam:0, or demo")
         elif path.suffix.lower() == ".txt":
-            files += _listed(path)
+            found += _listed(path)
         else:
-            files.append(path)
+            found.append(_file(path))
+    return Pictures(tuple(found), tuple(notes))
+
+
+def _file(path: Path) -> Source:
+    kind: SourceKind = "video" if path.suffix.lower() in VIDEOS else "picture"
     # A name's bytes that are no UTF-8 could not be sent on.
-    names = (os.fsencode(file.name).decode("utf-8", "replace") for file in files)
-    return Pictures(tuple(files), tuple(names), tuple(notes))
+    return Source(kind, str(path), os.fsencode(path.name).decode("utf-8", "replace"))
+
+
+def _live(source: str) -> Source | None:
+    """Return the stream or camera that `source` stands for, None if it is a path."""
+    if source.lower().startswith(SCHEMES):
+        return Source("stream", source, without_secrets(source))
+    if not source.startswith("cam:"):
+        return None
+    number = source.removeprefix("cam:")
+    if not number.isdecimal():
+        raise UserError(f"no camera {printable(source)}: cameras have numbers, such as cam:0")
+    return Source("camera", number, f"camera {number}")
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL as it may be shown: without a password, and printable."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return printable(f"{scheme}://{host.rpartition('@')[2]}{slash}{path}")
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -176,25 +260,27 @@ def _folder(path: Path) -> tuple[list[Path], list[str]]:
     except OSError as error:
         raise UserError(f"cannot read the folder {printable(path)}: {printable(error.strerror)}") from error
     visible = [file for file in files if not file.name.startswith(".")]
-    pictures = [file for file in visible if file.suffix.lower() in SUFFIXES]
+    pictures = [file for file in visible if file.suffix.lower() in SUFFIXES | VIDEOS]
     if not pictures:
         raise UserError(f"no picture in the folder {printable(path)}: it needs {' '.join(sorted(SUFFIXES))}")
     others = [printable(file.name) for file in visible if file not in set(pictures)]
     if not others:
         return pictures, []
     more = ", ..." if len(others) > _NAMED else ""
-    return pictures, [f"{len(others)} files in {printable(path)} are no pictures: {', '.join(others[:_NAMED])}{more}"]
+    return pictures, [
+        f"{len(others)} files in {printable(path)} are neither pictures nor videos: {', '.join(others[:_NAMED])}{more}"
+    ]
 
 
-def _listed(path: Path) -> list[Path]:
+def _listed(path: Path) -> list[Source]:
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise UserError(f"cannot read the list {printable(path)}: {printable(error.strerror)}") from error
-    files = [path.parent / expanded(os.fsdecode(line.strip())) for line in lines if line.strip()]
-    if not files:
+    entries = [os.fsdecode(line.strip()) for line in lines if line.strip()]
+    if not entries:
         raise UserError(f"the list {printable(path)} is empty: write one path a line")
-    return files
+    return [_live(entry) or _file(path.parent / expanded(entry)) for entry in entries]
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -29,6 +29,9 @@ Normalisation = Literal["layer", "unit", "diverging"]
 Order = Literal["index", "strength", "gradient", "ablation"]
 
 
+SourceKind = Literal["picture", "video", "stream", "camera"]
+
+
 BackwardMode = Literal["gradient", "deconv", "guided", "input", "gradcam"]
 """How to go back to the pixels; "input" is gradient x input."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from tuivis.engine import devices, taps, units
 from tuivis.engine.commands import Rank, Read, Show
-from tuivis.engine.events import Activations, Failed, Frame, Loaded, Mosaic, Progress, Ranked, Unit
+from tuivis.engine.events import Activations, Failed, Frame, Loaded, Mosaic, Progress, Ranked, Shown, Unit
+from tuivis.engine.inputs import Inputs
 from tuivis.engine.lookback import Found, Lookback
 from tuivis.engine.models import Model
 from tuivis.engine.orders import Orders
@@ -58,9 +60,8 @@ class Viewer:
         self._orders = Orders(model.module, self.layers)
         self._means: dict[str, torch.Tensor] = {}
         self._averaging: dict[str, Iterator[tuple[int, torch.Tensor]]] = {}
-        self._whole: tuple[int, torch.Tensor] | None = None
-        self.pictures: Pictures | None = None
-        self._input: tuple[int, torch.Tensor] | None = None
+        self._whole: tuple[tuple[object, ...], torch.Tensor] | None = None
+        self._inputs: Inputs | None = None
         self._read: tuple[tuple[object, ...], Frame, Maps] | None = None
         self._shown: Show | None = None
 
@@ -79,10 +80,30 @@ class Viewer:
             notes=model.notes,
         )
 
-    def open(self, pictures: Pictures) -> None:
+    @property
+    def pictures(self) -> Pictures | None:
+        """What there is to look at."""
+        return None if self._inputs is None else self._inputs.pictures
+
+    @property
+    def inputs(self) -> Inputs:
+        """The network's inputs.
+
+        Raises
+        ------
+        UserError
+            If nothing is open.
+        """
+        if self._inputs is None:
+            raise UserError("there is no picture: open a source first")
+        return self._inputs
+
+    def open(self, pictures: Pictures, every_frame: bool = False) -> None:
         """Look at these pictures from now on."""
-        self.pictures = pictures
-        self._input = self._read = self._shown = self._whole = None
+        if self._inputs is not None:
+            self._inputs.close()
+        self._inputs = Inputs(self.model, pictures, every_frame, self._waits)
+        self._read = self._shown = self._whole = None
         self._means.clear()
         self._averaging.clear()
         self._lookback.forget()
@@ -90,8 +111,16 @@ class Viewer:
     def show(self, show: Show, skipped: tuple[Show, ...] = ()) -> Iterator[Event]:
         """Yield those of `Frame`, `Mosaic`, `Unit`, `Backward` and `Relations` in which `show` differs from before.
 
-        `skipped` were asked for in between: what differs in one of them, the UI has given up.
+        In the end comes `Shown`. `skipped` were asked for in between: what differs in one of them, the UI has given up.
         """
+        refreshed, fresh = self.inputs.refresh(show)
+        if state := self.inputs.state(show.picture):
+            yield state
+        if refreshed is not None:
+            yield from self._show(refreshed, skipped)
+        yield Shown(show.generation, fresh)
+
+    def _show(self, show: Show, skipped: tuple[Show, ...]) -> Iterator[Event]:
         asked = None if self._shown is None else (self._shown, *skipped)
         self._shown = None
         if show.backward is None:
@@ -99,7 +128,7 @@ class Viewer:
         try:
             if show.off:
                 yield from self._take_means(show)
-                self._probabilities_before(show.picture)
+                self._probabilities_before(show)
             with switched_off(self.model.module, self.layers, show.off, self._means):
                 yield from self._answer(show, asked)
         except _SupersededError:
@@ -122,7 +151,7 @@ class Viewer:
         found: Found | None = None
         if show.backward is not None and failed is None and (is_new("pass_back") or is_new("mosaic")):
             try:
-                batch = self._batch(self._load(show.picture))
+                batch = self._batch(self.inputs.image(show))
                 self._lookback.look(batch, show, whole=False)
                 found = self._lookback.backward(batch, show.backward, show.layer)
             except Exception as error:
@@ -141,7 +170,7 @@ class Viewer:
             yield self._lookback.event(found, show)
         if show.relations and is_new("kin"):
             self._give_way()
-            yield self._lookback.relations(self._batch(self._load(show.picture)), show)
+            yield self._lookback.relations(self._batch(self.inputs.image(show)), show)
 
     def read(self, read: Read) -> Activations:
         """Return one layer's raw activations on one picture, and a backward pass if it is asked for."""
@@ -149,7 +178,7 @@ class Viewer:
             return self._read_raw(read)
 
     def _read_raw(self, read: Read) -> Activations:
-        batch = self._batch(self._load(read.picture))
+        batch = self._batch(self.inputs.still(read.picture))
         output, activation, milliseconds = self._timed_forward(batch, read.layer)
         answer = Activations(
             generation=read.generation,
@@ -178,8 +207,8 @@ class Viewer:
 
     def rank(self, rank: Rank) -> Iterator[Event]:
         """Yield progress and then a layer's units by their scores for a class."""
-        batch = self._batch(self._load(rank.picture))
-        ranking = self._orders.ranking(batch, rank.layer, rank.target, (rank.picture, ()))
+        batch = self._batch(self.inputs.still(rank.picture))
+        ranking = self._orders.ranking(batch, rank.layer, rank.target, (("rank", rank.picture), ()))
         for fraction in ranking.ablate():
             yield Progress(f"ranking {printable(rank.layer)} by ablation", fraction)
         _, activation, _ = self._timed_forward(batch, rank.layer)
@@ -197,10 +226,11 @@ class Viewer:
     def _take_means(self, show: Show) -> Iterator[Event]:
         """Make sure that the means are known that `show` puts in place of units."""
         for layer in sorted({off.layer for off in show.off if off.mean} - self._means.keys()):
-            assert self.pictures is not None
-            count = len(self.pictures.names)
-            chosen = range(0, count, -(-count // MEAN_OVER))
-            loads = [lambda index=index: self._batch(self._load(index)) for index in chosen]
+            stills = self.inputs.pictures.stills
+            if not stills:
+                raise UserError("there is no mean over the photographs without photographs: add some with --input")
+            chosen = stills[:: -(-len(stills) // MEAN_OVER)]
+            loads = [lambda index=index: self._batch(self.inputs.still(index)) for index in chosen]
             if layer not in self._averaging:
                 self._averaging[layer] = mean_output(self.model.module, self.layers, layer, loads)
             for done, mean in self._averaging[layer]:
@@ -216,7 +246,7 @@ class Viewer:
             raise _SupersededError
 
     def _forward(self, show: Show) -> tuple[Frame, Maps, Failed | None]:
-        image = self._load(show.picture)
+        image = self.inputs.image(show)
         batch, failed = self._batch(image), None
         start = time.perf_counter()
         read: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -239,6 +269,7 @@ class Viewer:
             forward_ms=milliseconds,
             device=devices.describe(self.model.device),
             before=before,
+            **self._time(),
         )
         return frame, Maps(activation), failed
 
@@ -249,12 +280,13 @@ class Viewer:
             torch.cuda.synchronize(self.model.device)
         return output, activation, (time.perf_counter() - start) * 1000
 
-    def _load(self, picture: int) -> torch.Tensor:
-        if self._input is None or self._input[0] != picture:
-            if self.pictures is None or not 0 <= picture < len(self.pictures.names):
-                raise UserError(f"there is no picture {picture}: open a source first")
-            self._input = picture, self.model.preprocess(self.pictures.read(picture))
-        return self._input[1]
+    def _time(self) -> dict[str, Any]:
+        """Return what a `Frame` says about a moving source."""
+        moment, feed = self.inputs.time()
+        if moment is None or feed is None:
+            return {}
+        age = time.monotonic() - moment.at
+        return {"age": age, "seconds": moment.seconds, "length": feed.length, "dropped": feed.dropped}
 
     def _batch(self, image: torch.Tensor) -> torch.Tensor:
         return image.unsqueeze(0).to(self.model.device)
@@ -263,17 +295,17 @@ class Viewer:
         """Return the top classes, and while something is off their probabilities before that."""
         if not show.off:
             return self._top(output), ()
-        before, after = self._probabilities_before(show.picture), _probabilities(output)
+        before, after = self._probabilities_before(show), _probabilities(output)
         ahead = torch.maximum(before, after).topk(min(TOP, len(after))).indices.tolist()
         ahead.sort(key=lambda index: -max(float(before[index]), float(after[index])))
         top = tuple(Prediction(index, self._label(index), float(after[index])) for index in ahead)
         return top, tuple(float(before[index]) for index in ahead)
 
-    def _probabilities_before(self, picture: int) -> torch.Tensor:
+    def _probabilities_before(self, show: Show) -> torch.Tensor:
         """Return the probabilities with nothing off; to be called first while nothing is."""
-        if self._whole is None or self._whole[0] != picture:
-            output, _, _ = self._timed_forward(self._batch(self._load(picture)), self.layers.output)
-            self._whole = picture, _probabilities(output)
+        if self._whole is None or self._whole[0] != show.seen:
+            output, _, _ = self._timed_forward(self._batch(self.inputs.image(show)), self.layers.output)
+            self._whole = show.seen, _probabilities(output)
         return self._whole[1]
 
     def _top(self, output: torch.Tensor) -> tuple[Prediction, ...]:
@@ -289,8 +321,8 @@ class Viewer:
     def _mosaic_in_order(self, show: Show, maps: Maps, found: Found | None) -> Iterator[Event]:
         order = maps.order("index" if show.order in ("gradient", "ablation") else show.order)
         if show.order in ("gradient", "ablation"):
-            batch = self._batch(self._load(show.picture))
-            ranking = self._orders.ranking(batch, show.layer, show.target, (show.picture, show.off))
+            batch = self._batch(self.inputs.image(show))
+            ranking = self._orders.ranking(batch, show.layer, show.target, (show.seen, show.off))
             for fraction in ranking.ablate() if show.order == "ablation" else ():
                 yield Progress(f"ranking {printable(show.layer)} by ablation", fraction)
                 self._give_way()

@@ -18,6 +18,7 @@ from textual.widgets import Static
 from tuivis.errors import printable
 from tuivis.intents import (
     BackwardCycled,
+    CameraToggled,
     Cycled,
     Defaults,
     Frozen,
@@ -31,6 +32,7 @@ from tuivis.intents import (
     Visited,
 )
 from tuivis.jobstate import JobsToggled, JobWanted
+from tuivis.playback import FrameStepped, Sought, Turned
 from tuivis.screens.recipes import RecipeForm
 from tuivis.state import State
 from tuivis.widgets.display import Display
@@ -65,6 +67,10 @@ _INTENTS: dict[str, Callable[..., object]] = {
     "off": Switched,
     "on": SwitchedOn,
     "jobs": JobsToggled,
+    "turn": Turned,
+    "step": FrameStepped,
+    "seek": Sought,
+    "camera": CameraToggled,
 }
 
 
@@ -80,6 +86,15 @@ class ExploreScreen(Screen[None]):
         Binding("A", "intend('toggle', 'all_layers')", "list all layers, or what people look at", id="layer.all"),
         Binding("w", "intend('picture', -1)", "previous picture", id="picture.previous"),
         Binding("e", "intend('picture', 1)", "next picture", id="picture.next"),
+        Binding("space", "intend('turn', 'paused')", "pause, play; of pictures a slide show", id="play.pause"),
+        Binding("full_stop", "intend('step', 1)", "next frame", id="play.next"),
+        Binding("comma", "intend('step', -1)", "frame before", id="play.previous"),
+        Binding("greater_than_sign", "intend('seek', 5)", "5 seconds on", id="play.forward"),
+        Binding("less_than_sign", "intend('seek', -5)", "5 seconds back", id="play.back"),
+        Binding("f", "intend('turn', 'frozen')", "freeze the picture, the source goes on", id="play.freeze"),
+        Binding("c", "intend('camera', None)", "the camera, and back", id="play.camera"),
+        Binding("M", "intend('turn', 'flipped')", "mirror", id="play.mirror"),
+        Binding("0", "intend('turn', 'whole')", "the whole picture, or its centre", id="play.whole"),
         Binding("z", "intend('toggle', 'zoom')", "zoom: the grid, or one unit", id="view.zoom"),
         Binding("v", "intend('cycle', 'normalisation')", "values: per layer, per unit, around zero", id="view.values"),
         Binding("t", "intend('cycle', 'gamma')", "gamma", id="view.gamma"),

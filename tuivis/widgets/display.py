@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -65,6 +66,10 @@ class Display:
     def turn(self, pane: object, weight: float) -> AbstractAsyncContextManager[Callable[[bytes], None]]:
         """Wait until the link has room for a frame of the pane; give the function that sends it."""
         return self.turns.turn(pane, weight)
+
+    def patience(self, lead: float) -> float:
+        """Return the seconds after which to begin with a frame that takes `lead` seconds to make; 0 is at once."""
+        return max(0.0, self.turns.pacer.wait(time.monotonic()) - lead)
 
     def answered(self, column: int, row: int, at: float) -> Drawn | None:
         """Take note that the terminal told the cursor's position, from 0, at a time; return the frame drawn now."""

@@ -9,6 +9,7 @@ from tuivis.errors import printable
 from tuivis.render.overlay import fit
 from tuivis.render.picture import Picture
 from tuivis.state import State
+from tuivis.widgets.jobs import clock
 from tuivis.widgets.picture import PicturePane
 
 
@@ -21,7 +22,8 @@ class InputPane(PicturePane):
         """Draw the frame when it is another."""
         if new.pictures:
             name = printable(new.pictures[new.view.picture])
-            self.title(name, f"{new.view.picture + 1}/{len(new.pictures)}")
+            place = f"{new.view.picture + 1}/{len(new.pictures)}"
+            self.title(name, " · ".join(filter(None, (new.playback.describe(), _time(new), place))))
         before = old.frame.pixels.data if old.frame else None
         if (new.frame.pixels.data if new.frame else None) != before:
             self.draw()
@@ -37,3 +39,11 @@ class InputPane(PicturePane):
             self.picture = None
         elif width and height:
             self.picture = Picture(fit(self.state.frame.pixels.numpy(), width, height))
+
+
+def _time(state: State) -> str:
+    """Return the place in a video, and its length."""
+    frame = state.frame
+    if state.playback.kind != "video" or frame is None or frame.seconds is None:
+        return ""
+    return clock(frame.seconds) + (f" / {clock(frame.length)}" if frame.length else "")

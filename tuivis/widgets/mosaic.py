@@ -77,18 +77,19 @@ class MosaicPane(PicturePane, can_focus=True):
         """Draw what changed."""
         self.title(_title(new), _subtitle(new))
         kept = old.mosaic is new.mosaic and old.view == new.view and old.canvas == new.canvas and old.look == new.look
-        kept = kept and _patterns(old) == _patterns(new)
+        kept = kept and _patterns(old) == _patterns(new) and old.playback.live == new.playback.live
         if kept and (old.backward is new.backward or not new.look.fills):
             return
-        if _content(old) == _content(new):
+        if _content(old) == _content(new) and old.playback.live == new.playback.live:
             # Only the frame of the selected tile moves: the picture keeps its levels.
             self._draw(self._colours)
             return
         moving, self._changed = monotonic() - self._changed < MOVING, monotonic()
-        self._draw(self._draft if moving else self._still)
+        self._draw(self._draft if moving or new.playback.live else self._still)
         if self._refine is not None:
             self._refine.stop()
-        self._refine = self.set_timer(REST, lambda: self._draw(self._still))
+        if not new.playback.live:
+            self._refine = self.set_timer(REST, lambda: self._draw(self._still))
 
     def report(self, size: int) -> None:
         """Say what the mosaic cost."""

@@ -77,7 +77,7 @@ def device_text(device: DeviceInfo) -> str:
 def _activity(state: State) -> str:
     """Return what the engine is busy with, or the last note."""
     if state.progress is None:
-        return printable(state.note or state.trouble)
+        return printable(state.note or state.trouble) or state.playback.message
     text = printable(state.progress.text)
     if state.progress.fraction is None:
         return f"{text} …"
