@@ -42,7 +42,8 @@ class Clock:
     def advance(self, seconds: float) -> None:
         assert self.video is not None
         with self.video.changed:
-            self.now += seconds
+            # Sums of tenths are a little less, or more.
+            self.now += seconds + 1e-6
             self.video.changed.notify_all()
 
 
@@ -95,6 +96,21 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def until_newest(video: Video, number: int) -> None:
+    """Wait until the frame has come, and do not take it."""
+    until(lambda: video._newest is not None and number_in(video._newest.pixels) == number)
+
+
+def until_late(clock: Clock, condition: Callable[[], bool]) -> None:
+    """Let time pass until `condition` holds."""
+
+    def holds() -> bool:
+        clock.advance(0.05)
+        return condition()
+
+    until(holds)
+
+
 # The clock.
 
 
@@ -109,7 +125,7 @@ def test_each_frame_shows_at_its_time_and_not_before(tmp_path: Path, play: Play,
         moment = take(video)
         assert number_in(moment.pixels) == expected
         assert moment.seconds == pytest.approx(expected / 10)
-        assert moment.at == pytest.approx(1000 + expected / 10)
+        assert moment.at == pytest.approx(1000 + expected / 10, abs=1e-3)
     assert video.length == pytest.approx(1)
     assert video.dropped == 0
 
@@ -123,17 +139,16 @@ def test_a_video_plays_round_and_round_and_its_last_frame_is_shown_as_long_as_th
         clock.advance(0.1)
         shown.append(take(video))
     assert [number_in(each.pixels) for each in shown] == [0, 1, 2, 3] * 3
-    assert [each.at for each in shown] == pytest.approx([1000 + n / 10 for n in range(12)])
+    assert [each.at for each in shown] == pytest.approx([1000 + n / 10 for n in range(12)], abs=1e-3)
 
 
 def test_frames_that_nobody_takes_are_dropped_and_counted(tmp_path: Path, play: Play, clock: Clock) -> None:
     video = play(write_clip(tmp_path / "a.mp4", range(10)))
     assert number(video) == 0
-    for _ in range(5):
+    for expected in range(1, 6):
         clock.advance(0.1)
-        before = video.dropped
-        until(lambda before=before: not video.is_taken() and (video.dropped > before or before == 0))  # type: ignore[misc]
-    until(lambda: video.dropped == 4)
+        until_newest(video, expected)
+    assert video.dropped == 4
     assert number(video) == 5
 
 
@@ -150,7 +165,8 @@ def test_the_clock_waits_for_a_decoder_that_falls_far_behind(tmp_path: Path, pla
     assert number(video) == 0
     clock.advance(60)
     moment = take(video)
-    assert (number_in(moment.pixels), moment.at) == (1, pytest.approx(1060))
+    assert number_in(moment.pixels) == 1
+    assert moment.at == pytest.approx(1060, abs=1e-3)
     clock.advance(0.1)
     assert number(video) == 2
 
@@ -166,7 +182,7 @@ def test_held_a_video_stands_still_and_goes_on_from_there(tmp_path: Path, play: 
     video.hold(False)
     moment = take(video)
     assert number_in(moment.pixels) in (2, 3)
-    assert moment.at == pytest.approx(1030.1)
+    assert moment.at == pytest.approx(1030.1, abs=1e-3)
     clock.advance(0.1)
     assert number(video) == number_in(moment.pixels) + 1
 
@@ -234,9 +250,9 @@ def test_steps_count_from_the_frame_that_was_taken_though_others_came_since(
 ) -> None:
     video = play(write_clip(tmp_path / "a.mp4", range(30)))
     assert number(video) == 0
-    for _ in range(5):
+    for expected in range(1, 6):
         clock.advance(0.1)
-        until(lambda: video._newest is not None and video._newest.at == pytest.approx(clock.now))
+        until_newest(video, expected)
     video.hold(True)
     video.seek(0, 1)
     assert number(video) == 1
@@ -315,9 +331,11 @@ def shown(decoder: Decoder) -> int:
 # Files that are not as they should be.
 
 
-@pytest.mark.parametrize("size", [(63, 47), (2, 2), (1001, 33)])
+@needs_ffmpeg
+@pytest.mark.parametrize("size", [(63, 47), (1, 1), (1001, 33)])
 def test_odd_sizes_are_played(tmp_path: Path, play: Play, size: tuple[int, int]) -> None:
-    path = write_clip(tmp_path / "a.avi", range(3), size=size, codec="MJPG")
+    source, path = write_clip(tmp_path / "source.mp4", range(3)), tmp_path / "a.mkv"
+    ffmpeg("-i", source, "-vf", f"scale={size[0]}:{size[1]}", "-c:v", "ffv1", "-pix_fmt", "bgr0", path)
     video = play(path, every_frame=True)
     for _ in range(4):
         assert take(video).pixels.shape == (size[1], size[0], 3)
@@ -378,15 +396,15 @@ def test_a_truncated_video_plays_as_far_as_it_goes(tmp_path: Path, play: Play) -
 
 
 def test_damaged_frames_do_not_end_a_video(tmp_path: Path, play: Play) -> None:
-    path = write_clip(tmp_path / "a.mp4", range(40))
+    path = write_clip(tmp_path / "a.avi", range(40), codec="MJPG")
     data = bytearray(path.read_bytes())
-    middle = len(data) // 3
-    data[middle : middle + 400] = bytes(range(256)) + bytes(144)
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(3000)
     path.write_bytes(data)
     video = play(path, every_frame=True)
-    shown = [number(video) for _ in range(80)]
-    assert shown.count(0) >= 2
-    assert 39 in shown
+    shown = [number(video) for _ in range(100)]
+    assert shown.count(1) >= 2
+    assert shown.count(38) >= 2
 
 
 def test_a_file_that_is_replaced_is_played_from_its_beginning(tmp_path: Path, play: Play, clock: Clock) -> None:
@@ -394,7 +412,7 @@ def test_a_file_that_is_replaced_is_played_from_its_beginning(tmp_path: Path, pl
     video = play(path)
     assert number(video) == 0
     write_clip(tmp_path / "new.mp4", range(100, 130), size=(128, 96)).rename(path)
-    until(lambda: clock.advance(0.01) or (video._newest is not None and number_in(video._newest.pixels) >= 100))
+    until_late(clock, lambda: video._newest is not None and number_in(video._newest.pixels) >= 100)
     moment = take(video)
     assert moment.pixels.shape == (96, 128, 3)
 
@@ -405,7 +423,7 @@ def test_a_file_that_is_deleted_is_said_and_its_return_is_noticed(tmp_path: Path
     video = play(path)
     assert number(video) == 0
     path.unlink()
-    until(lambda: clock.advance(0.1) or video.message == "a.mp4 is gone")
+    until_late(clock, lambda: video.message == "a.mp4 is gone")
     (tmp_path / "kept.mp4").rename(path)
     until(lambda: not video.message)
     clock.advance(0.2)

@@ -19,6 +19,8 @@ _SAME = 1e-4
 """Seconds: times that are closer are the same."""
 _PERIOD = 1 / 30
 """Seconds of a frame where the file does not say."""
+_TRIES = 5
+"""Frames, one behind the other, that may be damaged before a video counts as ended."""
 _FASTEST = 1000
 """Frames per second; where a file says more, it means the ticks of its clock."""
 
@@ -58,7 +60,7 @@ class Decoder:
 
     def grab(self) -> bool:
         """Go to the next frame; say whether there is one."""
-        if not self._capture.grab():
+        if not any(self._capture.grab() for _ in range(_TRIES)):
             self.place = None
             return False
         place = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000

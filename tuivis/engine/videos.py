@@ -84,6 +84,7 @@ class Video(Feed):
             if not decoder.grab() or decoder.place is None:
                 break
             end = decoder.place
+            self.say("")
             if self._is_due(end):
                 self._offer(decoder, end, era)
         if end is not None and self._origin is not None:
@@ -108,6 +109,8 @@ class Video(Feed):
         if self._every_frame:
             return True
         with self.changed:
+            if self._held and self._newest is not None:
+                return False
             if self._origin is None:
                 self._origin = self._clock() - place
             while (wait := self._origin + place - self._clock()) > 0:
@@ -127,7 +130,6 @@ class Video(Feed):
             self.dropped += 1
             return
         at = self._clock() if self._origin is None else self._origin + place
-        self.say("")
         self.publish(Moment(pixels, at, place, era))
 
     def _is_moved(self, decoder: Decoder) -> bool:
