@@ -259,3 +259,40 @@ def test_pictures_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert np.array_equal(open_pictures(["~/lists/list.txt"]).read(0), CORNERS)
     with pytest.raises(UserError, match="no picture or folder ~nouser"):
         open_pictures(["~nouser/a.png"])
+
+
+# What moves.
+
+
+def test_pictures_videos_streams_and_cameras_mix(tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in ("2.PNG", "10.mp4", "1.mkv", "notes.md"):
+        (folder / name).write_bytes(b"x")
+    (tmp_path / "list.txt").write_text("mixed/1.mkv\nrtsp://u:p@host/door\ncam:2\nmixed/2.PNG\n")
+    pictures = open_pictures([str(folder), "http://u:p@host:8090/", "cam:0", str(tmp_path / "list.txt")])
+    assert list(zip(pictures.names, pictures.kinds, strict=True)) == [
+        ("1.mkv", "video"),
+        ("2.PNG", "picture"),
+        ("10.mp4", "video"),
+        ("http://host:8090/", "stream"),
+        ("camera 0", "camera"),
+        ("1.mkv", "video"),
+        ("rtsp://host/door", "stream"),
+        ("camera 2", "camera"),
+        ("2.PNG", "picture"),
+    ]
+    assert pictures.stills == (1, 8)
+    assert "notes.md" in pictures.notes[0]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "rtsp", "udp", "tcp", "HTTP"])
+def test_the_urls_of_streams_are_not_taken_for_paths(scheme: str) -> None:
+    assert open_pictures([f"{scheme}://host:1/"]).kinds == ("stream",)
+
+
+@pytest.mark.parametrize("source", ["cam:", "cam:x", "cam:-1", "cam:0.5", "cam:\x1b"])
+def test_cameras_have_numbers(source: str) -> None:
+    with pytest.raises(UserError, match=r"cameras have numbers, such as cam:0") as caught:
+        open_pictures([source])
+    assert "\x1b" not in str(caught.value)

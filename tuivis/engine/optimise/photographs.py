@@ -46,7 +46,10 @@ class Photographs:
 
 
 def look(model: Model, pictures: Pictures, network: Truncated, pixels: Space) -> Photographs:
-    """Return the first photographs that can be read, and the layer of `network` for each.
+    """Return the first photographs that can be read, and the layer of `network` for each; of a video the first frame.
+
+    Streams and cameras are looked at where there is nothing else: they show something else each time, and mostly have
+    no place for a second one who looks.
 
     Raises
     ------
@@ -54,7 +57,8 @@ def look(model: Model, pictures: Pictures, network: Truncated, pixels: Space) ->
         If none can be read.
     """
     inputs = []
-    for index in range(min(len(pictures), MOST)):
+    lasting = [index for index, kind in enumerate(pictures.kinds) if kind in ("picture", "video")]
+    for index in (lasting or range(len(pictures)))[:MOST]:
         with contextlib.suppress(UserError):
             inputs.append(model.preprocess(pictures.read(index)))
     if not inputs:
