@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from time import monotonic
 from typing import ClassVar
 
 import msgspec
@@ -19,7 +20,7 @@ from tuivis import config, hangup
 from tuivis.config import Settings
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import Load, Open, Read, Show
-from tuivis.engine.events import Activations, Loaded
+from tuivis.engine.events import Activations, Frame, Loaded
 from tuivis.errors import UserError
 from tuivis.export import export_backward, export_name, export_picture
 from tuivis.intents import ClassTargeted, EngineLost, EngineStarted, Noted, Sent, UnitChosen
@@ -158,6 +159,8 @@ class TuivisApp(App[int]):
         self._shown = None
         self._load(engine)
         async for event in engine.events():
+            if isinstance(event, Frame):
+                self._pictures.captured = monotonic() - event.age
             self.apply(event)
             self._player.hear(event, self._shown.generation if self._shown else 0)
             if isinstance(event, Loaded):

@@ -85,7 +85,7 @@ def cli() -> None:
 @cli.command(hidden=True, epilog=MODEL_HELP)
 @click.argument("model", required=False, shell_complete=completion.names_and_files(completion.models))
 @options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICE)
-@options.together(options.EVERY_FRAME, options.FPS)
+@options.together(options.EVERY_FRAME, options.FPS, options.MAX_KBIT, options.QUALITY)
 @click.option("--protocol", type=click.Choice(get_args(config.Protocol)), help="How to draw pictures; auto asks.")
 @click.option(
     "--theme",

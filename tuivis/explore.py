@@ -34,7 +34,8 @@ def run(settings: Settings) -> int:
         raise UserError(f"no theme {printable(settings.theme)}{nearest(settings.theme, themes)}")
     check_keys(settings.keys, (MosaicPane, UnitMap, LayerTree, ExploreScreen, TuivisApp))
     terminal, typed = probe(sys.stdin.fileno(), sys.stdout.fileno(), os.environ)
-    display = Display(terminal, choose(terminal, os.environ, settings.protocol))
+    choice = choose(terminal, os.environ, settings.protocol)
+    display = Display(terminal, choice, settings.max_kbit, settings.quality)
     if terminal.true_colour:
         # Over SSH the variable is lost, and Textual would reduce the placeholders' colour, which is the picture's id.
         os.environ["COLORTERM"] = "truecolor"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
-from tuivis import completion
+from tuivis import completion, config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -43,6 +43,15 @@ INPUT = click.option(
 )
 EVERY_FRAME = click.option(
     "--every-frame", is_flag=True, default=None, help="Show all frames of a video, however slow."
+)
+MAX_KBIT = click.option(
+    "--max-kbit",
+    metavar="K",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Kilobits a second at most, for pictures.",
+)
+QUALITY = click.option(
+    "--quality", type=click.Choice(get_args(config.Quality)), help="The best quality of what moves: levels, or detail."
 )
 FPS = click.option("--fps", metavar="F", type=click.FloatRange(min=0, min_open=True), help="Frames per second at most.")
 LAYER = click.option("--layer", metavar="L", help="The layer's name, as `tuivis layers` lists it.")

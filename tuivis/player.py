@@ -9,8 +9,9 @@ from collections.abc import Callable
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import Hold, Seek
 from tuivis.engine.events import Shown
-from tuivis.intents import PictureStepped
+from tuivis.intents import Noted, PictureStepped
 from tuivis.playback import FrameStepped, Sought, Ticked
+from tuivis.render.protocols import COMPRESS
 from tuivis.state import State
 from tuivis.widgets.display import Display
 
@@ -42,7 +43,7 @@ class Player:
         self._pause = 1 / fps if fps else 0.0
         self._asked = 0.0
         self._takes = 0.0
-        self._idle = False
+        self._idle = self._advised = False
         self._slide: asyncio.TimerHandle | None = None
         self._tick: asyncio.TimerHandle | None = None
 
@@ -68,6 +69,7 @@ class Player:
             self._idle = True
             if event.fresh:
                 self._takes = time.monotonic() - self._asked
+                self._advise()
             self._go_on()
 
     def _go_on(self) -> None:
@@ -84,6 +86,12 @@ class Player:
     def _look_again(self) -> None:
         self._tick = None
         self._go_on()
+
+    def _advise(self) -> None:
+        """Say once what would help a slow link."""
+        if self._display.wants_compression and not self._advised:
+            self._advised = True
+            self._apply(Noted(COMPRESS))
 
     def _show_slides(self, shown: bool) -> None:
         if self._slide is not None:

@@ -11,7 +11,17 @@ BOX = Box(0, 0, 40, 20)
 
 
 def unwrapped(data: bytes) -> bytes:
-    """What tmux hands on; everything must have been wrapped."""
+    """What tmux hands on; everything but the text of cells must have been wrapped."""
+    data, cells = without_cells(data)
+    return handed_on(data) + cells
+
+
+def without_cells(data: bytes) -> tuple[bytes, bytes]:
+    cells = re.search(rb"\x1b7.*\x1b8$", data)
+    return (data[: cells.start()], cells[0]) if cells else (data, b"")
+
+
+def handed_on(data: bytes) -> bytes:
     sequence = rb"\x1bPtmux;((?:[^\x1b]|\x1b\x1b)*)\x1b\\"
     assert re.sub(sequence, b"", data) == b""
     return b"".join(re.findall(sequence, data)).replace(b"\x1b\x1b", b"\x1b")

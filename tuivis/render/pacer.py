@@ -106,6 +106,7 @@ class Pacer:
         self._deliveries: deque[_Delivery] = deque()
         self._number = 0
         self._probed = round_trip or 0.0
+        self._mute = not answers
         self._answers: bool | None = None if answers else False
         self._asked = self._alone = 0.0
         self._free = self._allowed = -inf
@@ -156,10 +157,13 @@ class Pacer:
 
     def answered(self, number: int, now: float) -> Drawn | None:
         """Take note of the terminal's answer; return what is drawn now, None if nothing is."""
+        if self._mute:
+            return None
+        # One that was silent at first may have been busy, or far away.
+        self._answers = True
         frame = next((each for each in self._flight if number - each.number in (0, 1)), None)
         if frame is None:
             return None
-        self._answers = True
         if number == frame.number:
             frame.begun = now
             return None

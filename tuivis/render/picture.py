@@ -75,13 +75,15 @@ class Picture:
     `pixels` is (H, W) uint8 indices into `palette` ((n, 3) uint8, n <= 256), or (H, W, 3) uint8 RGB with no palette.
     `scale` is the whole-number factor, nearest neighbour, from a pixel here to pixels on the canvas of the pane
     (see `Encoder.canvas`); H * scale x W * scale never exceeds the canvas. Encoders may send fewer pixels where
-    the terminal scales by itself. `heat`, as large as `pixels`, lies over them.
+    the terminal scales by itself. `heat`, as large as `pixels`, lies over them. In a `coarse` picture most pixels are
+    like their neighbours.
     """
 
     pixels: NDArray[np.uint8]
     palette: NDArray[np.uint8] | None = None
     scale: int = 1
     heat: Heat | None = None
+    coarse: bool = False
 
     @property
     def height(self) -> int:

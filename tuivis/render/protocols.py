@@ -20,6 +20,10 @@ NAMES = ("auto", "kitty", "sixel", "iterm", "halfblock", "ascii")
 ASSUMED_CELL = CellSize(8, 16)
 """Pixels of a cell where the terminal does not tell."""
 
+COMPRESSIBLE = ("sixel", "halfblock", "halfblock-256")
+"""Protocols whose bytes ssh can make much fewer."""
+COMPRESS = "Connect with ssh -C: compressed, these pictures take a quarter to a half of the bytes."
+
 SLOW = 0.15
 """Seconds. A longer round trip is felt at every key."""
 
@@ -143,8 +147,8 @@ def advice(terminal: Terminal, choice: Choice) -> list[str]:
         lines.append(
             f"Cells are taken for {size} pixels; for sharp pictures let the terminal tell (xterm: allowWindowOps)."
         )
-    if terminal.ssh and choice.protocol in ("sixel", "halfblock", "halfblock-256"):
-        lines.append("Connect with ssh -C: compressed, these pictures take a quarter to a half of the bytes.")
+    if terminal.ssh and choice.protocol in COMPRESSIBLE:
+        lines.append(COMPRESS)
     if terminal.round_trip is not None and terminal.round_trip > SLOW:
         trip = f"{terminal.round_trip * 1000:.0f} ms"
         lines.append(f"Every key takes {trip} there and back: connect without a detour (VPN, jump host) if you can.")

@@ -18,10 +18,14 @@ GROWTH = 3.0
 
 @dataclass(frozen=True)
 class Quality:
-    """Entries of the palette of activations, and how many values of a tile's side, or pixels, are sent as one."""
+    """Entries of the palette of activations, and how many values of a tile's side are sent as one.
+
+    `shrink` is how many pixels of a photograph's side are sent as one.
+    """
 
     colours: int
     coarseness: int = 1
+    shrink: int = 1
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -29,10 +33,18 @@ class Quality:
         return f"{self.colours} levels{detail}"
 
 
-FINE = (Quality(256), Quality(64), Quality(16), Quality(16, 2), Quality(16, 4))
+FINE = (Quality(256), Quality(64), Quality(16, shrink=2), Quality(16, 2, 4), Quality(16, 4, 4))
 """Qualities for a terminal that takes pictures with a palette of their own, the best first."""
-PLAIN = (Quality(32), Quality(32, 2), Quality(32, 4))
+PLAIN = (Quality(32), Quality(32, 2, 2), Quality(32, 4, 4))
 """Qualities where the palette is fixed."""
+CAPS = {"256": 0, "64": 1, "16": 2, "half": 3, "quarter": 4}
+"""What the user may ask for: the best of `FINE` that is used."""
+
+
+def ladder(is_fine: bool, best: str | None) -> Ladder:
+    """Return the ladder of `FINE`, which begins in the middle, or of `PLAIN`; `best`, one of `CAPS`, is its top."""
+    cap = CAPS[best] if best else 0
+    return Ladder(FINE[cap:], max(0, 2 - cap)) if is_fine else Ladder(PLAIN[max(0, cap - 2) :])
 
 
 class Ladder:
@@ -49,6 +61,11 @@ class Ladder:
     def quality(self) -> Quality:
         """The quality to use now."""
         return self._steps[self._step]
+
+    @property
+    def is_best(self) -> bool:
+        """Whether there is no better quality."""
+        return self._step == 0
 
     def judge(self, drawn: Drawn, round_trip: float, now: float) -> None:
         """Take note of a whole frame that was drawn; one that was sent before the last step says nothing."""

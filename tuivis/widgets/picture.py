@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from rich.color import Color
 from rich.console import COLOR_SYSTEMS
@@ -18,7 +17,7 @@ from textual.widget import Widget
 from tuivis.render.damage import difference
 from tuivis.render.picture import Box, Encoder, Picture, Rect
 from tuivis.widgets.display import Display
-from tuivis.widgets.turns import FOCUSED
+from tuivis.widgets.turns import FOCUSED, Send
 
 
 class PicturePane(Widget):
@@ -38,6 +37,8 @@ class PicturePane(Widget):
         self._covered = False
         self._stale = asyncio.Event()
         self._titles = "", ""
+        self.captured: float | None = None
+        """When what the picture shows was captured; only where frames are judged by how soon they are on screen."""
 
     @property
     def canvas(self) -> tuple[int, int]:
@@ -178,9 +179,9 @@ class PicturePane(Widget):
             async with self._pictures.turn(self, self.weight) as send:
                 await self._send_newest(send)
 
-    async def _send_newest(self, send: Callable[[bytes], None]) -> None:
+    async def _send_newest(self, send: Send) -> None:
         """Encode and send the picture that is wanted by now."""
-        picture, box, encoder = self._wanted, self._box(), self._encoder
+        picture, box, encoder, captured = self._wanted, self._box(), self._encoder, self.captured
         if picture is None or box is None:
             return
         overdrawn, self._overdrawn = self._overdrawn, False
@@ -191,7 +192,7 @@ class PicturePane(Widget):
             self._shown = None
             return
         self._shown = picture, box
-        send(data)
+        send(data, captured if whole else None)
         if whole:
             self.report(len(data))
         if moved and self._in_cells:
@@ -211,4 +212,5 @@ class PicturePane(Widget):
         if damage is not None and not (overdrawn and not self._in_cells):
             whole = damage == [Rect(0, 0, picture.width, picture.height)]
             return encoder.update(picture, box, damage) if damage else b"", False, whole
-        return encoder.draw(picture, box), moved, True
+        leftover = encoder.erase() if moved and not self._in_cells else b""
+        return leftover + encoder.draw(picture, box), moved, True

@@ -22,7 +22,7 @@ from tuivis.errors import printable
 from tuivis.intents import PositionMoved, PositionPicked
 from tuivis.render import colormap
 from tuivis.render.mosaic import mark
-from tuivis.render.overlay import fit, layered
+from tuivis.render.overlay import framed, layered
 from tuivis.render.picture import Picture, Rect
 from tuivis.state import State
 from tuivis.widgets.backward import BackwardPane
@@ -63,10 +63,14 @@ class UnitMap(PicturePane):
         # The map takes keys only where a position means something.
         self.can_focus = new.look.mode is not None
         marks = _marks(old) != _marks(new)
+        marks = marks or old.playback.live != new.playback.live
         if marks or old.unit is not new.unit or (view.gamma, view.colours) != (before.gamma, before.colours):
             if self._timer is not None:
                 self._timer.stop()
-            self._timer = self.set_timer(REST, self.draw)
+            if new.playback.live:
+                self.draw()
+            else:
+                self._timer = self.set_timer(REST, self.draw)
 
     def watch_chrome(self) -> None:
         """Draw in the colours of another theme."""
@@ -83,13 +87,15 @@ class UnitMap(PicturePane):
         if unit is None or frame is None or not width or not height:
             self.picture = None
             return
-        pixels = fit(frame.pixels.numpy(), width, height)
+        live = self.state.playback.live
+        shrink = self._pictures.quality.shrink if live else 1
+        picture = framed(frame.pixels.numpy(), width, height, shrink)
         if len(unit.levels.data) > 1:
             palette = colormap.palette(view.colours, COLOURS, view.gamma, colormap.CHROMES[self.chrome])
-            self.picture = layered(pixels, colormap.coarsen(unit.levels.numpy(), COLOURS), palette)
-            self._mark(self.picture, frame.pixels.shape[:2])
-        else:
-            self.picture = Picture(pixels)
+            picture = layered(picture.pixels, colormap.coarsen(unit.levels.numpy(), COLOURS), palette)
+            self._mark(picture, frame.pixels.shape[:2])
+        # Of what moves everything changes: the terminal needs no picture without heat to lay another heat over.
+        self.picture = Picture(picture.rgb(), scale=shrink) if live else picture
 
     def _mark(self, picture: Picture, seen: tuple[int, ...]) -> None:
         """Draw the boxes and the position into a new picture's heat. `seen` is (height, width) of the input."""
