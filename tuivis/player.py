@@ -17,7 +17,7 @@ from tuivis.widgets.display import Display
 
 SLIDE = 3.0
 """Seconds that a picture of the slide show stays."""
-LOOK_AGAIN = 0.02
+LOOK_AGAIN = 0.005
 """Seconds, at most, between looks whether the link has room."""
 
 

@@ -67,7 +67,7 @@ def framed(pixels: NDArray[np.uint8], width: int, height: int, shrink: int = 1) 
     from PIL import Image
 
     size = max(1, fitted.shape[1] // shrink), max(1, fitted.shape[0] // shrink)
-    return Picture(np.asarray(Image.fromarray(fitted).resize(size, Image.Resampling.BOX)), scale=shrink)
+    return Picture(np.asarray(Image.fromarray(fitted).resize(size, Image.Resampling.BOX)), scale=shrink, coarse=True)
 
 
 def fit(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

@@ -113,7 +113,8 @@ def _reduced(picture: Picture) -> tuple[Bytes, Bytes]:
         from PIL import Image
 
         method, dither = Image.Quantize.FASTOCTREE, Image.Dither.NONE
-        image = Image.fromarray(picture.rgb()).quantize(255, method=method, dither=dither)
+        colours = 64 if picture.coarse else 255
+        image = Image.fromarray(picture.rgb()).quantize(colours, method=method, dither=dither)
         pixels, palette = np.asarray(image), np.array(image.getpalette(), np.uint8).reshape(-1, 3)
     return pixels, np.pad(palette, ((0, 0), (0, 1)), constant_values=255)
 

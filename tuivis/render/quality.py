@@ -8,6 +8,8 @@ from tuivis.render.pacer import Drawn
 
 LONG = 0.1
 """Seconds. A frame that keeps the link busy for longer than this, or than the bare round trip, is too large."""
+OFTEN = 3
+"""Frames, one after another, that must be too large."""
 ROOM = 0.7
 """The share of that time which a better quality must keep within before it is tried."""
 HEADROOM = 2.0
@@ -53,7 +55,7 @@ class Ladder:
     def __init__(self, steps: tuple[Quality, ...], start: int = 0) -> None:
         self._steps = steps
         self._step = start
-        self._since = 0.0
+        self._since, self._long = 0.0, 0
         self._room_since: float | None = None
         self._sizes: dict[int, int] = {}
 
@@ -67,15 +69,18 @@ class Ladder:
         """Whether there is no better quality."""
         return self._step == 0
 
-    def judge(self, drawn: Drawn, round_trip: float, now: float) -> None:
+    def judge(self, drawn: Drawn, round_trip: float, goodput: float, now: float) -> None:
         """Take note of a whole frame that was drawn; one that was sent before the last step says nothing."""
         if drawn.sent < self._since:
             return
         limit = max(LONG, round_trip)
         self._sizes[self._step] = drawn.size
-        if drawn.busy > limit and self._step < len(self._steps) - 1:
+        takes = drawn.size / goodput
+        # What is twice too large is no matter of chance.
+        self._long = 0 if takes <= limit else self._long + (1 if takes <= 2 * limit else OFTEN)
+        if self._long >= OFTEN and self._step < len(self._steps) - 1:
             self._turn(1, now)
-        elif self._step == 0 or drawn.busy * self._growth() > ROOM * limit:
+        elif self._step == 0 or takes * self._growth() > ROOM * limit:
             self._room_since = None
         elif self._room_since is None:
             self._room_since = now
@@ -89,4 +94,4 @@ class Ladder:
 
     def _turn(self, by: int, now: float) -> None:
         self._step += by
-        self._since, self._room_since = now, None
+        self._since, self._room_since, self._long = now, None, 0

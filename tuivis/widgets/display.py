@@ -102,7 +102,7 @@ class Display:
 
     def patience(self, lead: float) -> float:
         """Return the seconds after which to begin with a frame that takes `lead` seconds to make; 0 is at once."""
-        return max(0.0, self.turns.pacer.wait(time.monotonic()) - lead)
+        return max(0.0, self.turns.pacer.expects(time.monotonic()) - lead)
 
     def answered(self, column: int, row: int, at: float) -> None:
         """Take note that the terminal told the cursor's position, from 0, at a time."""
@@ -111,7 +111,7 @@ class Display:
         if drawn is not None and isinstance(drawn.of, float):
             # A frame of a moving source, captured at that time.
             trip = self.turns.pacer.round_trip
-            self._ladder.judge(drawn, trip, at)
+            self._ladder.judge(drawn, trip, self.turns.pacer.goodput, at)
             self.meter.add(at, drawn.size, at - trip / 2 - drawn.of)
 
     def resize_cell(self, cell: CellSize) -> bool:

@@ -70,8 +70,7 @@ class Turns:
         def send(frame: bytes, of: object = None) -> None:
             self._ends[pane] = start + len(frame) / weight
             if frame:
-                first, last = self.pacer.send(frame, self._clock(), of)
-                self._write(self._wrap(first) + frame + self._wrap(last))
+                self._write(frame + self._wrap(self.pacer.send(len(frame), self._clock(), of)))
 
         self._serve()
         try:
@@ -109,6 +108,7 @@ class Turns:
             self._timer = None
         if self._taken or self._closed or not self._waiting:
             return
+        self._write(self._wrap(self.pacer.alone(self._clock())))
         wait = self.pacer.wait(self._clock())
         if wait > 0:
             if wait == inf:

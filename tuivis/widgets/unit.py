@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import ClassVar
 
 import numpy as np
-from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.geometry import Region
 from textual.reactive import var
 from textual.timer import Timer
-from textual.widget import Widget
 
 from tuivis.engine.values import Box
 from tuivis.errors import printable
@@ -26,6 +22,7 @@ from tuivis.render.overlay import framed, layered
 from tuivis.render.picture import Picture, Rect
 from tuivis.state import State
 from tuivis.widgets.backward import BackwardPane
+from tuivis.widgets.calm import CalmLines
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
 from tuivis.widgets.optimised import OptimisedPane
@@ -95,7 +92,7 @@ class UnitMap(PicturePane):
             picture = layered(picture.pixels, colormap.coarsen(unit.levels.numpy(), COLOURS), palette)
             self._mark(picture, frame.pixels.shape[:2])
         # Of what moves everything changes: the terminal needs no picture without heat to lay another heat over.
-        self.picture = Picture(picture.rgb(), scale=shrink) if live else picture
+        self.picture = Picture(picture.rgb(), scale=shrink, coarse=shrink > 1) if live else picture
 
     def _mark(self, picture: Picture, seen: tuple[int, ...]) -> None:
         """Draw the boxes and the position into a new picture's heat. `seen` is (height, width) of the input."""
@@ -154,22 +151,20 @@ def _scaled(box: tuple[int, int, int, int], size: tuple[int, ...], target: tuple
     return Rect(x, y, max(2, round((left + width) * across) - x), max(2, round((top + height) * down) - y))
 
 
-class UnitNumbers(Widget):
+class UnitNumbers(CalmLines):
     """The unit's numbers."""
 
     state: var[State] = var(State(), init=False)
 
     def watch_state(self, old: State, new: State) -> None:
-        """Draw the lines that read differently, no further than they reach."""
-        lines = zip_longest(_numbers(old), _numbers(new), fillvalue="")
-        for row, (before, after) in enumerate(lines):
-            if before != after:
-                self.refresh(Region(0, row, max(cell_len(before), cell_len(after)), 1))
+        """Draw the lines that read differently."""
+        same = old.view.unit == new.view.unit and old.view.layer == new.view.layer
+        self.follow(new.playback.live and same)
 
-    def render(self) -> Text:
+    def lines(self) -> tuple[Text, ...]:
         """Return one line for each number."""
         first, *rest = _numbers(self.state)
-        return Text.assemble((first, "bold"), *(f"\n{line}" for line in rest), no_wrap=True)
+        return Text(first, "bold"), *map(Text, rest)
 
 
 class UnitPanel(Vertical):
