@@ -57,7 +57,7 @@ class Display:
         answers = through or not terminal.tmux
         limit = max_kbit * KBIT if max_kbit else inf if answers else UNANSWERED
         pacer = Pacer(terminal.round_trip, limit, answers)
-        self.turns = Turns(pacer, self.write, (lambda data: wrap(data) if data else b"") if through else bytes)
+        self.turns = Turns(pacer, self.write, wrap if through else bytes)
         self.meter = Meter()
         self._ladder = ladder(choice.protocol in _PALETTES, quality)
         self.captured = 0.0

@@ -108,11 +108,15 @@ class Turns:
             self._timer = None
         if self._taken or self._closed or not self._waiting:
             return
-        self._write(self._wrap(self.pacer.alone(self._clock())))
+        if alone := self.pacer.alone(self._clock()):
+            self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._serve)
+            self._write(self._wrap(alone))
+            return
         wait = self.pacer.wait(self._clock())
         if wait > 0:
             if wait == inf:
-                self._write(self._wrap(self.pacer.reminder(self._clock())))
+                reminder = self.pacer.reminder(self._clock())
+                self._write(self._wrap(reminder) if reminder else b"")
             self._timer = asyncio.get_running_loop().call_later(min(wait, LOOK_AGAIN), self._serve)
             return
         pane = min(self._waiting, key=lambda each: self._ends[each])
