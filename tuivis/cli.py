@@ -12,7 +12,7 @@ import msgspec
 
 from tuivis import __version__, completion, config, options, printing
 from tuivis.config import Settings
-from tuivis.errors import UserError, nearest, printable
+from tuivis.errors import UserError, nearest, no_utf8, printable
 from tuivis.files import check_folder, check_target, unused
 
 if TYPE_CHECKING:
@@ -363,7 +363,12 @@ def _backpass(mode: BackwardMode | None, view: BackwardView, at: str | None, uni
 
 def _settings(**given: Any) -> Settings:
     """Return the settings of the file, overridden by what was given on the command line."""
-    return msgspec.structs.replace(config.load(), **{k: v for k, v in given.items() if v not in (None, ())})
+    settings = msgspec.structs.replace(config.load(), **{k: v for k, v in given.items() if v not in (None, ())})
+    try:
+        msgspec.msgpack.encode(settings)
+    except UnicodeEncodeError as error:
+        raise no_utf8(error) from error
+    return settings
 
 
 def _check_theme(name: str) -> None:

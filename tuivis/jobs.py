@@ -145,7 +145,7 @@ class Jobs:
         while self._open:
             try:
                 engine = self._engine = await Engine.start(log, POLITE)
-            except (OSError, UserError) as error:
+            except UserError as error:
                 self._fail(f"the optimiser did not start: {error}")
                 break
             engine.send(self._load)

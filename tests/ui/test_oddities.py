@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,17 @@ async def test_an_engine_without_memory_ends_is_told_and_starts_again(odd: Setti
         await running.pilot.press("w", "r")
         await running.until(running.settled)
         assert running.state.banner == ""
+
+
+async def test_an_engine_that_cannot_be_started_is_told(odd: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/no such python")
+        async with explorer(odd) as running:
+            assert running.state.phase == "lost"
+            assert "did not start: cannot start the engine, /no such python: No such file" in running.state.banner
+            patch.undo()
+            await running.press("r")
+            assert running.state.banner == ""
 
 
 async def test_random_weights_are_named_as_such() -> None:

@@ -44,14 +44,7 @@ class Engine:
             If its log cannot be written, it does not start, or it speaks another version of the protocol.
         """
         with _opened(log) as stderr:
-            process = await asyncio.create_subprocess_exec(
-                *(command or (sys.executable, "-m", "tuivis.engine")),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=stderr,
-                # A ctrl+c in the terminal is for the UI, which then ends its engines.
-                start_new_session=True,
-            )
+            process = await _spawn(command or (sys.executable, "-m", "tuivis.engine"), stderr)
         engine = cls(process)
         engine.send(Hello(protocol.VERSION, f"tuivis {__version__}"))
         answer = await engine._receive()
@@ -110,6 +103,18 @@ class Engine:
             with contextlib.suppress(ProcessLookupError):
                 end()
         await self._process.wait()
+
+
+async def _spawn(command: tuple[str, ...], stderr: BinaryIO) -> asyncio.subprocess.Process:
+    """Start `command` with a pipe at each of its other ends."""
+    pipe = asyncio.subprocess.PIPE
+    try:
+        # A ctrl+c in the terminal is for the UI, which then ends its engines.
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=stderr, start_new_session=True
+        )
+    except OSError as error:
+        raise UserError(f"cannot start the engine, {printable(command[0])}: {printable(error.strerror)}") from error
 
 
 def _opened(log: Path) -> BinaryIO:
