@@ -251,7 +251,10 @@ def show_recipes(name: str | None, changes: tuple[str, ...], as_json: bool) -> N
 @options.MODEL
 @options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.DEVICE)
 @click.option(
-    "--class", "target", metavar="C", help="The class: its number or its name; the predicted one if left out."
+    "--class",
+    "target",
+    metavar="C",
+    help="The class: its number or its name; if left out, the one predicted for each picture.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @options.JSON
@@ -259,7 +262,7 @@ def rank(target: str | None, as_csv: bool, as_json: bool, **given: Any) -> None:
     """Rank a layer's units by what they do for a class.
 
     Three ways: by ablation (how far the class's output falls when the unit is zero), by gradient x activation, and by
-    activation. It looks at the first picture of SRC.
+    activation. Scores are means over the pictures of SRC.
     """
     from tuivis import rank as work
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tuivis.engine import devices, taps, units
 from tuivis.engine.commands import Rank, Read, Show
 from tuivis.engine.events import Activations, Failed, Frame, Loaded, Mosaic, Progress, Ranked, Unit
-from tuivis.engine.lookback import Found, Lookback
+from tuivis.engine.lookback import Found, Lookback, explained
 from tuivis.engine.models import Model
 from tuivis.engine.orders import Orders
 from tuivis.engine.protocol import Event
@@ -342,9 +342,4 @@ def _probabilities(output: torch.Tensor) -> torch.Tensor:
 
 def _failed(error: Exception, show: Show) -> Failed:
     """Return the event for a backward pass that failed: whatever it was, the rest goes on."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in first:
-        first = f"out of memory on the backward pass: {first}"
-    elif not isinstance(error, UserError):
-        first = f"the backward pass fails: {type(error).__name__}: {first}"
-    return Failed(printable(first), "Backward", show.generation)
+    return Failed(explained(error), "Backward", show.generation)
