@@ -19,8 +19,8 @@ from tuivis.engine.events import Failed, Welcome
 from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, printable
 
-GRACE = 0.5
-"""Seconds for each step of an engine's end: stdin closed, then SIGTERM, then SIGKILL."""
+GRACE = (1.5, 0.5)
+"""Seconds after each step of an engine's end: stdin closed (it may save its work), then SIGTERM; then SIGKILL."""
 
 LONGEST_LOG = 1 << 20
 """Bytes. A longer log starts anew with the next engine."""
@@ -96,9 +96,9 @@ class Engine:
         """End the process: close its stdin, then terminate, then kill."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        for end in (self._process.terminate, self._process.kill):
+        for seconds, end in zip(GRACE, (self._process.terminate, self._process.kill), strict=True):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), GRACE)
+                await asyncio.wait_for(self._process.wait(), seconds)
                 return
             with contextlib.suppress(ProcessLookupError):
                 end()
