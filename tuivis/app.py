@@ -32,6 +32,7 @@ from tuivis.reduce import reduce
 from tuivis.render.picture import CellSize
 from tuivis.screens.explore import ExploreScreen
 from tuivis.screens.help import Help, key_name
+from tuivis.screens.messages import Messages
 from tuivis.screens.prompt import Prompt
 from tuivis.screens.search import Palette, Search
 from tuivis.state import State, View
@@ -72,6 +73,7 @@ class TuivisApp(App[int]):
         Binding("number_sign", "target", "the class asked about", id="backward.class", priority=True),
         Binding("E", "export", "export what you see", id="program.export", priority=True),
         Binding("r", "restart", "start the engine again", id="program.restart"),
+        Binding("N", "messages", "messages of loading", id="program.messages"),
         Binding("question_mark", "help", "this help", id="program.help"),
         Binding("ctrl+p", "command_palette", "command palette", id="program.palette"),
         Binding("ctrl+z", "suspend_process", "suspend", id="program.suspend"),
@@ -251,6 +253,10 @@ class TuivisApp(App[int]):
     def action_help(self) -> None:
         """Show the keys."""
         self.push_screen(Help(binding for _, binding in self._all_bindings()))
+
+    def action_messages(self) -> None:
+        """Show what loading had to say."""
+        self.push_screen(Messages(self.state.messages))
 
     def _all_bindings(self) -> list[tuple[DOMNode, Binding]]:
         return bindings_of(

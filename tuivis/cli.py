@@ -12,7 +12,7 @@ import msgspec
 
 from tuivis import __version__, completion, config, options, printing
 from tuivis.config import Settings
-from tuivis.errors import UserError, nearest, printable
+from tuivis.errors import UserError, nearest, no_utf8, printable
 from tuivis.files import check_folder, check_target, unused
 
 if TYPE_CHECKING:
@@ -252,7 +252,10 @@ def show_recipes(name: str | None, changes: tuple[str, ...], as_json: bool) -> N
 @options.MODEL
 @options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.DEVICE)
 @click.option(
-    "--class", "target", metavar="C", help="The class: its number or its name; the predicted one if left out."
+    "--class",
+    "target",
+    metavar="C",
+    help="The class: its number or its name; if left out, the one predicted for each picture.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @options.JSON
@@ -260,7 +263,7 @@ def rank(target: str | None, as_csv: bool, as_json: bool, **given: Any) -> None:
     """Rank a layer's units by what they do for a class.
 
     Three ways: by ablation (how far the class's output falls when the unit is zero), by gradient x activation, and by
-    activation. It looks at the first picture of SRC.
+    activation. Scores are means over the pictures of SRC.
     """
     from tuivis import rank as work
 
@@ -364,7 +367,12 @@ def _backpass(mode: BackwardMode | None, view: BackwardView, at: str | None, uni
 
 def _settings(**given: Any) -> Settings:
     """Return the settings of the file, overridden by what was given on the command line."""
-    return msgspec.structs.replace(config.load(), **{k: v for k, v in given.items() if v not in (None, ())})
+    settings = msgspec.structs.replace(config.load(), **{k: v for k, v in given.items() if v not in (None, ())})
+    try:
+        msgspec.msgpack.encode(settings)
+    except UnicodeEncodeError as error:
+        raise no_utf8(error) from error
+    return settings
 
 
 def _check_theme(name: str) -> None:

@@ -80,10 +80,7 @@ async def conversation(tell: Callable[[Progress], None]) -> AsyncIterator[Conver
         If it does not start.
     """
     log = config.log_path()
-    try:
-        engine = await Engine.start(log)
-    except OSError as error:
-        raise UserError(f"cannot start the engine: {error.strerror}: {printable(error.filename)}") from error
+    engine = await Engine.start(log)
     try:
         yield Conversation(engine, log, tell)
     finally:

@@ -24,7 +24,10 @@ CURVE = 64
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A finished picture: `pixels` is (H, W, 3) uint8, `curve` its objective, `value` that of the clean picture."""
+    """A finished picture: `pixels` is (H, W, 3) uint8, `curve` its objective, `value` that of the clean picture.
+
+    `seen` is the maximum, or the mean if that was the objective, of the unit's map for it, as for any input.
+    """
 
     run: Run
     path: str
@@ -38,6 +41,7 @@ class Made:
     """Whether the objective was the mean over the map, in place of one position."""
     robustness: float = 1.0
     """The share of the value that is left under shifts and scales."""
+    seen: float | None = None
 
     @property
     def standing(self) -> float:
@@ -200,14 +204,16 @@ def said(event: object, state: JobState) -> str:
     """Return what the status line says about an event, "" for nothing."""
     if isinstance(event, JobQueued) and event.status == "waiting":
         return f"{Job(event.command).title} waits for its turn: O lists the jobs"
-    if not isinstance(event, JobEnded):
+    if not isinstance(event, JobStarted | JobEnded):
         return ""
     job = next((job for job in state.jobs if job.command.job == event.job), None)
-    if job is None or event.how == "cancelled":
+    if job is None:
         return ""
+    if isinstance(event, JobStarted):
+        return f"{job.title} has begun: O lists the jobs"
     if event.how == "failed":
         return f"{job.title}: {event.message}"
-    return f"{job.title} is done: {printable(job.command.folder)}"
+    return "" if event.how == "cancelled" else f"{job.title} is done: {printable(job.command.folder)}"
 
 
 @singledispatch

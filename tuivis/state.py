@@ -77,6 +77,8 @@ class State:
     """What went wrong and what to do, until it is mended."""
     note: str = ""
     """One line about the last thing that happened."""
+    messages: tuple[str, ...] = ()
+    """What loading the model and opening the pictures had to say."""
     trouble: str = ""
     """Why the picture cannot be shown, until another one is."""
     canvas: tuple[int, int] = (0, 0)

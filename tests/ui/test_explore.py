@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from textual.command import CommandList
+from textual.events import MouseScrollDown, MouseScrollUp
 
 from tests.ui.explorer import Explorer, explorer, gone
 from tuivis.config import Settings
@@ -20,6 +22,7 @@ from tuivis.render import colormap
 from tuivis.render.mosaic import compose, mark
 from tuivis.screens.help import Help
 from tuivis.screens.prompt import Prompt
+from tuivis.screens.search import Palette
 from tuivis.widgets.input import InputPane
 from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
@@ -150,6 +153,41 @@ async def test_layers_and_pictures_step_and_the_unit_stays() -> None:
         listed = len(running.state.layers)
         await running.press("A")
         assert len(running.state.layers) > listed
+
+
+async def test_shift_moves_by_three() -> None:
+    async with explorer(Settings(layer="_blocks.10")) as running:
+        assert running.state.layout is not None
+        columns = running.state.layout.columns
+        for key, unit in (("shift+right", 3), ("L", 6), ("J", 6 + 3 * columns), ("shift+down", 6 + 6 * columns)):
+            await running.press(key)
+            assert running.state.view.unit == unit
+        for key, unit in (("K", 6 + 3 * columns), ("shift+up", 6), ("H", 3), ("shift+left", 0)):
+            await running.press(key)
+            assert running.state.view.unit == unit
+
+
+async def test_the_palette_runs_a_command() -> None:
+    async with explorer(Settings(layer="_blocks.10")) as running:
+        await running.pilot.press("ctrl+p")
+        await running.until(lambda: isinstance(running.app.screen, Palette))
+        await running.pilot.press(*"boost")
+        found = running.app.screen.query_one(CommandList)
+        await running.until(lambda: found.option_count == 1 and "Boost" in str(found.get_option_at_index(0).prompt))
+        await running.press("enter", "enter")
+        await running.until(lambda: running.app.screen is running.app.explore and running.state.view.boost == 0.3)
+
+
+async def test_the_wheel_over_the_layers_scrolls_them_and_chooses_none() -> None:
+    async with explorer(Settings(layer="_blocks.0")) as running:
+        tree = running.app.explore.query_one(LayerTree)
+        assert tree.max_scroll_y > 0
+        top = tree.scroll_offset.y
+        await running.pilot._post_mouse_events([MouseScrollDown] * 3, LayerTree, offset=(5, 5))
+        await running.until(lambda: tree.scroll_offset.y > top)
+        await running.pilot._post_mouse_events([MouseScrollUp] * 3, LayerTree, offset=(5, 5))
+        await running.until(lambda: tree.scroll_offset.y == top)
+        assert running.state.view.layer == "_blocks.0"
 
 
 async def test_the_tree_has_the_focus_by_tab_and_walks_the_layers() -> None:

@@ -93,6 +93,7 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
                 assert np.array_equal(each.pixels, np.asarray(image))
             quality = results[each.run.recipe, each.run.seed].quality
             assert (each.value, each.robustness) == (quality.objective, quality.robustness)
+            assert each.seen == quality.mean
         assert panel_has_pictures(running)
         assert "maco, pixel · 4 pictures" in str(running.app.explore.query_one(OptimisedPane).border_title)
         shown = running.app.explore.query_one(OptimisedPicture).picture
@@ -101,8 +102,8 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
             made, key=lambda each: each.value * (results[each.run.recipe, each.run.seed].quality.robustness or 1)
         )
         numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
-        assert best.verdict in numbers and f"picture {best.value:.4g}" in numbers
-        assert running.state.unit is not None and f"mean: input {running.state.unit.mean:.4g}" in numbers
+        assert best.verdict in numbers and f"picture {best.seen:.4g}" in numbers
+        assert running.state.unit is not None and f"input mean {running.state.unit.mean:.4g}" in numbers
         await running.press("l")
         assert not panel_has_pictures(running)
 
@@ -110,6 +111,7 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
 async def test_a_job_grows_pauses_goes_on_and_is_cancelled_while_another_waits(tmp_path: Path) -> None:
     async with explorer(network(tmp_path, delay=0.05)) as running:
         await running.pilot.press("p", "enter")
+        await running.until(lambda: "1/0 distill has begun" in running.state.note)
         await running.until(lambda: any(s.pixels is not None for s in job(running).samples.values()))
         numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
         assert "/512 · " in numbers and "left" in numbers and "▁" in numbers

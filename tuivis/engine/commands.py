@@ -170,6 +170,8 @@ class Optimise(msgspec.Struct, frozen=True, tag=True):
         Pixels of the longer side of a preview; 0 sends none.
     checkpoint_seconds
         How often what was done so far is saved.
+    sources
+        The photographs, where they are others than those of `Open`.
     """
 
     job: int
@@ -183,6 +185,7 @@ class Optimise(msgspec.Struct, frozen=True, tag=True):
     batch: int = 0
     preview: int = 96
     checkpoint_seconds: float = 10.0
+    sources: tuple[str, ...] = ()
 
 
 class Pause(msgspec.Struct, frozen=True, tag=True):

@@ -48,6 +48,7 @@ from tuivis.engine.events import (
     Unit,
     Welcome,
 )
+from tuivis.errors import no_utf8
 
 VERSION = 4
 """Raised whenever a message changes: an engine and a UI of different versions refuse each other."""
@@ -86,8 +87,17 @@ _events = msgspec.msgpack.Decoder(Event)
 
 
 def encode(message: Command | Event) -> bytes:
-    """Return `message` with its length in front."""
-    body = _encoder.encode(message)
+    """Return `message` with its length in front.
+
+    Raises
+    ------
+    UserError
+        If a name in it has bytes that are no UTF-8.
+    """
+    try:
+        body = _encoder.encode(message)
+    except UnicodeEncodeError as error:
+        raise no_utf8(error) from error
     return len(body).to_bytes(4, "little") + body
 
 

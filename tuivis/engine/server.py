@@ -6,12 +6,14 @@ even in the middle of a forward pass. The main thread does the work.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
+import time
 import traceback
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -42,10 +44,21 @@ if TYPE_CHECKING:
     from tuivis.engine.viewer import Viewer
 
 
+SAVING = 1.0
+"""Seconds after the end of the commands in which the step at work may end, so that it can be saved."""
+
+
 class Mailbox:
-    """Commands that wait, in order; of successive `Show` commands only the newest."""
+    """Commands that wait, in order; of successive `Show` commands only the newest.
+
+    Attributes
+    ----------
+    ended
+        Whether there will be no more.
+    """
 
     def __init__(self) -> None:
+        self.ended = False
         self._commands: deque[tuple[Command, tuple[Show, ...]]] = deque()
         self._arrived = threading.Condition()
 
@@ -60,19 +73,28 @@ class Mailbox:
             self._commands.append((command, skipped))
             self._arrived.notify()
 
-    def take(self) -> tuple[Command, tuple[Show, ...]]:
-        """Wait for a command and remove it; return it with the `Show` commands that it replaced."""
+    def end(self) -> None:
+        """Take note that there will be no more commands."""
         with self._arrived:
-            self._arrived.wait_for(lambda: self._commands)
-            return self._commands.popleft()
+            self.ended = True
+            self._arrived.notify()
+
+    def take(self) -> tuple[Command, tuple[Show, ...]] | None:
+        """Wait for a command and remove it; return it with the `Show` commands that it replaced, None at the end."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._commands or self.ended)
+            return None if self.ended else self._commands.popleft()
 
     def waiting(self) -> bool:
         """Say whether there is a command."""
         return bool(self._commands)
 
 
-def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
-    """Put every command of `stream` into `mailbox`; end the process at the end of the stream."""
+def read_commands(stream: BinaryIO, mailbox: Mailbox, busy: Callable[[], bool]) -> None:
+    """Put every command of `stream` into `mailbox`; end the process soon after the end of the stream.
+
+    At once, unless `busy` says that there is something to be saved.
+    """
     try:
         while length := stream.read(4):
             size = int.from_bytes(length, "little")
@@ -83,6 +105,9 @@ def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
         sys.stderr.write(f"engine: not a command: {error}\n")
         sys.stderr.flush()
         os._exit(2)
+    mailbox.end()
+    if busy():
+        time.sleep(SAVING)
     os._exit(0)
 
 
@@ -104,13 +129,16 @@ class Server:
         self._stream.flush()
 
     def run(self, mailbox: Mailbox) -> None:
-        """Carry out commands until the process ends; while none waits, jobs take their steps."""
+        """Carry out commands until there are no more; while none waits, jobs take their steps."""
         self._mailbox = mailbox
-        while True:
+        while not mailbox.ended:
             if self._jobs.busy and not mailbox.waiting():
                 self._advance()
                 continue
-            command, skipped = mailbox.take()
+            taken = mailbox.take()
+            if taken is None:
+                break
+            command, skipped = taken
             try:
                 for event in self.carry_out(command, skipped):
                     self.send(event)
@@ -121,6 +149,14 @@ class Server:
                 if is_out_of_memory(error):
                     os._exit(protocol.OUT_OF_MEMORY)
                 self._fail(command, _explain(error))
+
+    def has_jobs(self) -> bool:
+        """Say whether there is something to save."""
+        return len(self._jobs) > 0
+
+    def save(self) -> None:
+        """Save how far the jobs are."""
+        self._jobs.save()
 
     def carry_out(self, command: Command, skipped: tuple[Show, ...] = ()) -> Iterable[Event]:
         """Yield the answers to `command`."""
@@ -164,8 +200,12 @@ class Server:
         from tuivis.engine.optimise.job import Job
         from tuivis.engine.optimise.manifest import Manifest
 
-        manifest = Manifest(self._loaded, self._sources, command)
-        self._jobs.add(Job(manifest, viewer.model, viewer.layers, viewer.pictures))
+        sources, pictures = command.sources or self._sources, viewer.pictures
+        if sources != self._sources:
+            from tuivis.engine.sources import open_pictures
+
+            pictures = open_pictures(sources)
+        self._jobs.add(Job(Manifest(self._loaded, sources, command), viewer.model, viewer.layers, pictures))
 
     def _fail(self, command: Command, message: str) -> None:
         during = type(command).__name__
@@ -242,9 +282,10 @@ def main() -> None:
     events = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.path.insert(0, str(Path.cwd()))
-    mailbox = Mailbox()
-    threading.Thread(target=read_commands, args=(sys.stdin.buffer, mailbox), daemon=True).start()
-    try:
-        Server(events).run(mailbox)
-    except BrokenPipeError:
-        os._exit(0)
+    mailbox, server = Mailbox(), Server(events)
+    threading.Thread(target=read_commands, args=(sys.stdin.buffer, mailbox, server.has_jobs), daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):
+        server.run(mailbox)
+    server.save()
+    # Nobody listens any more: what a library would do at exit need not be waited for.
+    os._exit(0)

@@ -146,21 +146,25 @@ def _lines(state: State, width: int) -> list[str]:
         if not sample.curve:
             return [first]
         recipe = next(each for each in job.command.recipes if each.name == sample.run.recipe)
-        values = _values(state, recipe.objective == "channel", sample.curve[-1], width)
-        return [first, sparkline(sample.curve, width), *values]
+        parts = [f"objective {sample.curve[-1]:.4g}", *_input(state, recipe.objective == "channel")]
+        return [first, sparkline(sample.curve, width), *_joined(parts, width)]
     if not made:
         return []
     best = max(made, key=lambda each: each.standing)
     when = "" if best.majority is None else f" at step {best.majority}"
     verdict = best.verdict if len(best.verdict + when) > width else best.verdict + when
-    return [verdict, sparkline(best.curve, width), *_values(state, best.channel, best.value, width)]
+    picture = [] if best.seen is None else [f"picture {best.seen:.4g}"]
+    return [verdict, sparkline(best.curve, width), *_joined([*_input(state, best.channel), *picture], width)]
 
 
-def _values(state: State, channel: bool, value: float, width: int) -> list[str]:
-    """Return what the input at hand gives the unit, beside what the picture gives it."""
+def _input(state: State, channel: bool) -> list[str]:
+    """Return what the input at hand gives the unit: the maximum over its map, or the mean."""
     unit, view = state.unit, state.view
-    parts = [f"picture {value:.4g}"]
-    if unit is not None and (unit.layer, unit.unit) == (view.layer, view.unit):
-        parts = [f"mean: input {unit.mean:.4g}" if channel else f"max: input {unit.maximum:.4g}", *parts]
+    if unit is None or (unit.layer, unit.unit) != (view.layer, view.unit):
+        return []
+    return [f"input mean {unit.mean:.4g}" if channel else f"input max {unit.maximum:.4g}"]
+
+
+def _joined(parts: Sequence[str], width: int) -> list[str]:
     line = " · ".join(parts)
-    return [line] if len(line) <= width else parts
+    return [line] if len(line) <= width else list(parts)
