@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,7 +20,9 @@ import msgspec
 from tuivis import __version__
 from tuivis.engine import events, protocol
 from tuivis.engine.commands import (
+    Append,
     Cancel,
+    EndRecording,
     Hello,
     Hold,
     ListDevices,
@@ -30,6 +32,7 @@ from tuivis.engine.commands import (
     Pause,
     Rank,
     Read,
+    Record,
     Seek,
     Show,
     Unpause,
@@ -39,6 +42,7 @@ from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, is_out_of_memory, printable
 
 if TYPE_CHECKING:
+    from tuivis.engine.recording import Recorder
     from tuivis.engine.viewer import Viewer
 
 
@@ -71,8 +75,8 @@ class Mailbox:
         return bool(self._commands)
 
 
-def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
-    """Put every command of `stream` into `mailbox`; end the process at the end of the stream."""
+def read_commands(stream: BinaryIO, mailbox: Mailbox, close: Callable[[], None]) -> None:
+    """Put every command of `stream` into `mailbox`; at the end of the stream `close`, and end the process."""
     try:
         while length := stream.read(4):
             size = int.from_bytes(length, "little")
@@ -83,6 +87,7 @@ def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
         sys.stderr.write(f"engine: not a command: {error}\n")
         sys.stderr.flush()
         os._exit(2)
+    close()
     os._exit(0)
 
 
@@ -93,6 +98,7 @@ class Server:
         self._stream = stream
         # Imported at the first `Load`: the handshake must not wait for torch.
         self._viewer: Viewer | None = None
+        self._recorder: Recorder | None = None
         self._jobs = Jobs()
         self._loaded: Load | None = None
         self._sources: tuple[str, ...] = ()
@@ -141,6 +147,8 @@ class Server:
                 yield self._loaded_viewer().read(command)
             case Rank():
                 yield from self._loaded_viewer().rank(command)
+            case Record() | Append() | EndRecording():
+                yield self._recording().obey(command)
             case ListDevices():
                 yield _devices()
             case Optimise():
@@ -205,6 +213,18 @@ class Server:
         self._sources = command.sources
         return events.Opened(pictures.names, pictures.notes, pictures.kinds)
 
+    def _recording(self) -> Recorder:
+        if self._recorder is None:
+            from tuivis.engine.recording import Recorder
+
+            self._recorder = Recorder()
+        return self._recorder
+
+    def close(self) -> None:
+        """End what must not stay half-written."""
+        if self._recorder is not None:
+            self._recorder.close()
+
     def _loaded_viewer(self) -> Viewer:
         if self._viewer is None:
             raise UserError("no model is loaded")
@@ -242,9 +262,9 @@ def main() -> None:
     events = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.path.insert(0, str(Path.cwd()))
-    mailbox = Mailbox()
-    threading.Thread(target=read_commands, args=(sys.stdin.buffer, mailbox), daemon=True).start()
+    mailbox, server = Mailbox(), Server(events)
+    threading.Thread(target=read_commands, args=(sys.stdin.buffer, mailbox, server.close), daemon=True).start()
     try:
-        Server(events).run(mailbox)
+        server.run(mailbox)
     except BrokenPipeError:
         os._exit(0)
