@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgspec
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from tests.films import decoded
 from tuivis.engine import protocol
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import Append, EndRecording, Hello, Record
@@ -33,17 +32,6 @@ def flat(*colour: int) -> Array:
 
 def noise(seed: int, size: tuple[int, int] = (640, 480)) -> Array:
     return Array.of(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3)).astype(np.uint8))
-
-
-def decoded(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
-    """Return the frames of a film, (H, W, 3) RGB, and its rate."""
-    capture = cv2.VideoCapture(str(path))
-    frames: list[NDArray[np.uint8]] = []
-    while True:
-        read, pixels = capture.read()
-        if not read:
-            return frames, capture.get(cv2.CAP_PROP_FPS)
-        frames.append(np.asarray(pixels, np.uint8)[..., ::-1])
 
 
 def colours(path: Path) -> list[tuple[int, ...]]:
@@ -182,7 +170,7 @@ def test_a_full_disk_ends_the_film_and_leaves_nothing(tmp_path: Path) -> None:
     pictures = [Append(noise(number), number / 25) for number in range(20)]
     events = talk([record(path, size=(640, 480)), *pictures, EndRecording(0.8)], largest=300_000)
     failures = [event for event in events if isinstance(event, Failed)]
-    assert failures[0].message == f"cannot write {path}: no room is left for it: name another file"
+    assert failures[0].message == f"cannot write {path}: no room is left for it: make some, or write elsewhere"
     assert {each.message for each in failures[1:]} <= {"nothing is being recorded"}
     assert not list(tmp_path.iterdir())
 

@@ -17,6 +17,8 @@ from tuivis.engine.events import Recorded
 from tuivis.errors import UserError, printable
 from tuivis.files import partial, refusal, unused
 
+NO_ROOM = "no room is left for it: make some, or write elsewhere"
+
 
 class Recorder:
     """Writes one film at a time. Threads may share it."""
@@ -79,7 +81,7 @@ class Film:
         code = cv2.VideoWriter.fourcc(*"mp4v")
         self._writer: Any = cv2.VideoWriter(os.fspath(self._partial), cv2.CAP_FFMPEG, code, record.rate, size)
         if not self._writer.isOpened():
-            raise self._failure("this OpenCV writes no MP4 of that size and rate")
+            raise self._failure("this OpenCV writes no MP4 of its size and rate")
 
     def append(self, pixels: NDArray[np.uint8] | None, at: float) -> None:
         """Show `pixels`, (height, width, 3) uint8 RGB, from second `at` on; None changes nothing until then."""
@@ -96,7 +98,7 @@ class Film:
         whole = self._frames > 0 and written.isOpened() and written.get(cv2.CAP_PROP_FRAME_COUNT) == self._frames
         written.release()
         if not whole:
-            raise self._failure("no room is left for it" if self._frames else "no picture came")
+            raise self._failure(NO_ROOM if self._frames else "no picture came")
         state = self.state()
         path = self._path if self._record.replace else unused(self._path)
         try:
@@ -120,10 +122,10 @@ class Film:
         """Write the newest picture until second `at`: a picture that was followed by another at once is dropped."""
         while self._newest is not None and self._frames < round(at * self._record.rate):
             if self._writer.write(self._newest) is False:
-                raise self._failure("no room is left for it")
+                raise self._failure(NO_ROOM)
             self._frames += 1
 
     def _failure(self, reason: str) -> UserError:
         self._writer.release()
         self._partial.unlink(missing_ok=True)
-        return UserError(f"cannot write {printable(self._path)}: {reason}: name another file")
+        return UserError(f"cannot write {printable(self._path)}: {reason}")
