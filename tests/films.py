@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tuivis.engine.values import LEVELS
 from tuivis.render import colormap
 from tuivis.render.film import Stage
-from tuivis.render.mosaic import Layout
 
 CODEC = 8
 """Levels that two codecs, one after the other, may be off in a flat picture."""
@@ -52,14 +51,11 @@ def decoded(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
         frames.append(np.asarray(pixels, np.uint8)[..., ::-1])
 
 
-def middle_bands(frame: NDArray[np.uint8], stage: Stage, layout: Layout) -> tuple[float, float]:
-    """Return the gray in the middle of the input, and the level in the middle of the mosaic's first tile as a gray."""
-    seen, room, tile = stage.input, stage.mosaic, layout.frame(0)
+def middle_bands(frame: NDArray[np.uint8], stage: Stage) -> tuple[float, float]:
+    """Return the gray in the middle of the input, and the level in the middle of the only tile as a gray."""
+    seen, room = stage.input, stage.mosaic
     gray = _patch(frame, seen.x + seen.width // 2, seen.y + seen.height // 2).mean()
-    factor = min(room.width // layout.size[0], room.height // layout.size[1])
-    left, top = ((most - size * factor) // 2 for most, size in zip(room[2:], layout.size, strict=True))
-    x = room.x + left + round((tile.x + tile.width / 2) * factor)
-    y = room.y + top + round((tile.y + tile.height / 2) * factor)
+    x, y = room.x + room.width // 2, room.y + room.height // 2
     colour = _patch(frame, x, y).mean((0, 1))
     palette = colormap.palette("ember", 256, 1.0, colormap.CHROMES["dark"])[:LEVELS].astype(float)
     return float(gray), int(np.abs(palette - colour).sum(1).argmin()) / (LEVELS - 1) * 255

@@ -30,9 +30,10 @@ def is_whole(state: State) -> bool:
 
 def picture(state: State, stage: Stage, chrome: str) -> Array:
     """Return what is on screen, with all its levels, as a picture of a film, of a state that `is_whole`."""
-    frame, mosaic, layout = state.frame, state.mosaic, state.layout
-    assert frame is not None and mosaic is not None and layout is not None
-    filling = backward_picture(state, state.canvas, chrome) if state.look.fills else None
+    frame, mosaic = state.frame, state.mosaic
+    assert frame is not None and mosaic is not None
+    layout = stage.layout(mosaic.levels.shape, state.canvas)
+    filling = backward_picture(state, stage.mosaic[2:], chrome) if state.look.fills else None
     drawn = filling or mosaic_picture(state, mosaic, layout, 256, chrome)
     caption = printable(Path(state.pictures[frame.picture]).name)
     if frame.top:

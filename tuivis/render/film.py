@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuivis.render import colormap
+from tuivis.render.mosaic import Layout
+from tuivis.render.mosaic import fit as lay_out
 from tuivis.render.overlay import fit
 from tuivis.render.picture import Rect
 
 INPUT = 448
 """Pixels, in width and height, that the input has room in."""
-WANTED = (1280, 960)
-"""Pixels of width and height up to which a small mosaic is enlarged."""
+MOSAIC = (1120, 960)
+"""Pixels of width and height that a mosaic has room in at least."""
 LARGEST = (1920, 1440)
-"""Pixels of width and height that a mosaic has room in at most."""
+"""The same, at most."""
 MARGIN = 16
 CAPTION = 24
 """Pixels of the line over each picture."""
@@ -46,14 +48,20 @@ class Stage:
 
     @classmethod
     def around(cls, canvas: tuple[int, int]) -> Stage:
-        """Return the stage for mosaics that are drawn on a canvas of (width, height) pixels."""
-        factor = max(1, min(wanted // length for wanted, length in zip(WANTED, canvas, strict=True)))
-        width, height = (_even(min(most, n * factor)) for most, n in zip(LARGEST, canvas, strict=True))
+        """Return the stage for mosaics that fit on a canvas of (width, height) pixels."""
+        lengths = zip(canvas, MOSAIC, LARGEST, strict=True)
+        width, height = (_even(min(max(length, least), most)) for length, least, most in lengths)
         top, right = MARGIN + CAPTION, 2 * MARGIN + INPUT
         room = Rect(MARGIN, top, INPUT, INPUT), Rect(right, top, width, height)
         return cls(right + width + MARGIN, top + max(INPUT, height) + MARGIN, *room)
 
-    def draw(self, seen: Panel, mosaic: Panel, chrome: str) -> Pixels:
+    def layout(self, tiles: tuple[int, ...], canvas: tuple[int, int]) -> Layout:
+        """Lay out `tiles` (count, height, width), which fit on a canvas of (width, height) pixels, in the room here."""
+        count, height, width = tiles
+        room = max(self.mosaic.width, canvas[0]), max(self.mosaic.height, canvas[1])
+        return lay_out(count, (height, width), room, max(height, width))
+
+    def draw(self, seen: Panel, tiles: Panel, chrome: str) -> Pixels:
         """Return a picture of the film, (height, width, 3) uint8.
 
         A picture that is smaller than its room grows by a whole factor, a larger one is averaged; `chrome` names the
@@ -62,7 +70,7 @@ class Stage:
         ground = colormap.CHROMES[chrome].gutter
         film = np.empty((self.height, self.width, 3), np.uint8)
         film[...] = ground
-        for panel, room in ((seen, self.input), (mosaic, self.mosaic)):
+        for panel, room in ((seen, self.input), (tiles, self.mosaic)):
             picture = fit(panel.pixels, room.width, room.height)
             height, width = picture.shape[:2]
             # The film has one colour for two by two pixels: pixels that grow to such squares keep theirs.
@@ -85,5 +93,6 @@ def _line(text: str, width: int, ground: tuple[int, int, int]) -> Pixels:
     from tuivis.render import sheet
 
     line = Image.new("RGB", (width, CAPTION), ground)
-    sheet.write(line, (0, 0), text, _TEXT, _LIGHT if max(ground) < 128 else _DARK)
+    # The font has no multiplication sign.
+    sheet.write(line, (0, 0), text.replace("×", "x"), _TEXT, _LIGHT if max(ground) < 128 else _DARK)
     return np.asarray(line)
