@@ -28,6 +28,7 @@ from tuivis.jobs import Jobs
 from tuivis.keys import bindings_of
 from tuivis.player import Player
 from tuivis.rank import class_number
+from tuivis.recorder import Recorder
 from tuivis.reduce import reduce
 from tuivis.render.picture import CellSize
 from tuivis.screens.explore import ExploreScreen
@@ -90,6 +91,7 @@ class TuivisApp(App[int]):
         self._engine: Engine | None = None
         self._jobs = Jobs(settings, self.apply, self.run_worker)
         self._player = Player(lambda: self.state, self.apply, display, settings.fps)
+        self._recorder = Recorder(lambda: self.state, lambda: self.explore.chrome, self.apply)
         self._shown: Show | None = None
         self._target = ""
         for theme in THEMES:
@@ -146,6 +148,7 @@ class TuivisApp(App[int]):
         self.apply(message.intent)
         self._player.take(message.intent, before, self._engine)
         self._jobs.take(message.intent, self.state)
+        self._recorder.take(message.intent)
 
     # The engine
 
@@ -325,7 +328,8 @@ class TuivisApp(App[int]):
         self.explore.chrome = chrome_of(self.current_theme)
 
     async def on_unmount(self) -> None:
-        """End the engine."""
+        """End the recording and the engines."""
+        await self._recorder.close()
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.close()

@@ -76,7 +76,9 @@ class Player:
         """Ask for another frame as soon as the link will have room for it."""
         if self._tick is not None or not self._idle or not self._state().wants_frame:
             return
-        wait = max(self._asked + self._pause - time.monotonic(), self._display.patience(self._takes))
+        # What is recorded must not wait for the link.
+        patience = 0.0 if self._state().recording.runs else self._display.patience(self._takes)
+        wait = max(self._asked + self._pause - time.monotonic(), patience)
         if wait > 0:
             self._tick = asyncio.get_running_loop().call_later(min(wait, LOOK_AGAIN), self._look_again)
         else:

@@ -62,6 +62,7 @@ from tuivis.intents import (
 from tuivis.jobstate import JobQueued, JobSelected, JobsToggled, PicturesFound, said, worked
 from tuivis.lookback import Selection, turned, visited
 from tuivis.playback import FrameStepped, Sought, Ticked, Turned, played
+from tuivis.recording import Recording
 from tuivis.state import CYCLES, Since, State, View
 
 
@@ -228,6 +229,11 @@ def _(event: SourceState, state: State) -> State:
         # The last frame of this source stays, but not that of another one.
         state = replace(state, frame=None, mosaic=None, unit=None, backward=None, relations=None)
     return state
+
+
+@_apply.register
+def _(event: Recording, state: State) -> State:
+    return replace(state, recording=event)
 
 
 @_apply.register

@@ -42,12 +42,15 @@ class Feed(ABC):
     ----------
     length
         Seconds of the whole, None where there is no end.
+    rate
+        Frames per second of a video, None where it is not known.
     dropped
         Frames that came and were not shown.
     """
 
     def __init__(self, prepare: Prepare) -> None:
         self.length: float | None = None
+        self.rate: float | None = None
         self.dropped = 0
         self._prepare = prepare
         self._message = ""

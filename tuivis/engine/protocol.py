@@ -11,7 +11,9 @@ from typing import cast
 import msgspec
 
 from tuivis.engine.commands import (
+    Append,
     Cancel,
+    EndRecording,
     Hello,
     Hold,
     ListDevices,
@@ -21,6 +23,7 @@ from tuivis.engine.commands import (
     Pause,
     Rank,
     Read,
+    Record,
     Seek,
     Show,
     Unpause,
@@ -41,6 +44,7 @@ from tuivis.engine.events import (
     Preview,
     Progress,
     Ranked,
+    Recorded,
     Relations,
     Shown,
     SourceState,
@@ -60,7 +64,9 @@ MAX_MESSAGE = 1 << 30
 """Bytes. A longer length prefix can only be garbage on the stream."""
 
 
-Command = Hello | Load | Open | Show | Hold | Seek | Read | Rank | ListDevices | Optimise | Pause | Unpause | Cancel
+RecordCommand = Record | Append | EndRecording
+JobCommand = Optimise | Pause | Unpause | Cancel
+Command = Hello | Load | Open | Show | Hold | Seek | Read | Rank | ListDevices | RecordCommand | JobCommand
 JobEvent = JobStarted | Stepped | Preview | Finished | JobPaused | JobEnded
 Event = (
     Welcome
@@ -76,6 +82,7 @@ Event = (
     | SourceState
     | Ranked
     | Activations
+    | Recorded
     | Devices
     | Failed
     | JobEvent

@@ -22,7 +22,9 @@ import msgspec
 from tuivis import __version__
 from tuivis.engine import events, protocol
 from tuivis.engine.commands import (
+    Append,
     Cancel,
+    EndRecording,
     Hello,
     Hold,
     ListDevices,
@@ -32,6 +34,7 @@ from tuivis.engine.commands import (
     Pause,
     Rank,
     Read,
+    Record,
     Seek,
     Show,
     Unpause,
@@ -41,6 +44,7 @@ from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, is_out_of_memory, printable
 
 if TYPE_CHECKING:
+    from tuivis.engine.recording import Recorder
     from tuivis.engine.viewer import Viewer
 
 
@@ -90,8 +94,8 @@ class Mailbox:
         return bool(self._commands)
 
 
-def read_commands(stream: BinaryIO, mailbox: Mailbox, busy: Callable[[], bool]) -> None:
-    """Put every command of `stream` into `mailbox`; end the process soon after the end of the stream.
+def read_commands(stream: BinaryIO, mailbox: Mailbox, busy: Callable[[], bool], close: Callable[[], None]) -> None:
+    """Put every command of `stream` into `mailbox`; `close`, and end the process soon after the end of the stream.
 
     At once, unless `busy` says that there is something to be saved.
     """
@@ -106,6 +110,7 @@ def read_commands(stream: BinaryIO, mailbox: Mailbox, busy: Callable[[], bool]) 
         sys.stderr.flush()
         os._exit(2)
     mailbox.end()
+    close()
     if busy():
         time.sleep(SAVING)
     os._exit(0)
@@ -118,6 +123,7 @@ class Server:
         self._stream = stream
         # Imported at the first `Load`: the handshake must not wait for torch.
         self._viewer: Viewer | None = None
+        self._recorder: Recorder | None = None
         self._jobs = Jobs()
         self._loaded: Load | None = None
         self._sources: tuple[str, ...] = ()
@@ -177,6 +183,8 @@ class Server:
                 yield self._loaded_viewer().read(command)
             case Rank():
                 yield from self._loaded_viewer().rank(command)
+            case Record() | Append() | EndRecording():
+                yield self._recording().obey(command)
             case ListDevices():
                 yield _devices()
             case Optimise():
@@ -245,6 +253,18 @@ class Server:
         self._sources = command.sources
         return events.Opened(pictures.names, pictures.notes, pictures.kinds)
 
+    def _recording(self) -> Recorder:
+        if self._recorder is None:
+            from tuivis.engine.recording import Recorder
+
+            self._recorder = Recorder()
+        return self._recorder
+
+    def close(self) -> None:
+        """End what must not stay half-written."""
+        if self._recorder is not None:
+            self._recorder.close()
+
     def _loaded_viewer(self) -> Viewer:
         if self._viewer is None:
             raise UserError("no model is loaded")
@@ -283,9 +303,11 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.path.insert(0, str(Path.cwd()))
     mailbox, server = Mailbox(), Server(events)
-    threading.Thread(target=read_commands, args=(sys.stdin.buffer, mailbox, server.has_jobs), daemon=True).start()
+    about = (sys.stdin.buffer, mailbox, server.has_jobs, server.close)
+    threading.Thread(target=read_commands, args=about, daemon=True).start()
     with contextlib.suppress(BrokenPipeError):
         server.run(mailbox)
     server.save()
+    server.close()
     # Nobody listens any more: what a library would do at exit need not be waited for.
     os._exit(0)

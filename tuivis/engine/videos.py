@@ -67,6 +67,7 @@ class Video(Feed):
                 self.rest(AGAIN)
                 continue
             rate, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+            self.rate = rate if rate > 0 else None
             self.length = frames / rate if rate > 0 and frames > 0 else None
             self._origin, self._place = None, 0.0
             while not self.closed and self._play(capture) and _stamp(self._path) == stamp:

@@ -286,7 +286,8 @@ class Viewer:
         if moment is None or feed is None:
             return {}
         age = time.monotonic() - moment.at
-        return {"age": age, "seconds": moment.seconds, "length": feed.length, "dropped": feed.dropped}
+        place = {"seconds": moment.seconds, "length": feed.length, "rate": feed.rate}
+        return {"age": age, **place, "dropped": feed.dropped}
 
     def _batch(self, image: torch.Tensor) -> torch.Tensor:
         return image.unsqueeze(0).to(self.model.device)

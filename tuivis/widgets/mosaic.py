@@ -77,7 +77,7 @@ class MosaicPane(PicturePane, can_focus=True):
 
     def watch_state(self, old: State, new: State) -> None:
         """Draw what changed."""
-        self.title(_title(new), _subtitle(new))
+        self.title(title(new), _subtitle(new))
         kept = old.mosaic is new.mosaic and old.view == new.view and old.canvas == new.canvas and old.look == new.look
         kept = kept and _patterns(old) == _patterns(new) and old.playback.live == new.playback.live
         if kept and (old.backward is new.backward or not new.look.fills):
@@ -109,7 +109,7 @@ class MosaicPane(PicturePane, can_focus=True):
         if layout is None or mosaic is None:
             self.picture = None
             return
-        if not _fits(mosaic, state, layout):
+        if not fits(mosaic, state, layout):
             return
         self._quality = quality
         self.captured = self._pictures.captured if state.playback.live else None
@@ -119,7 +119,7 @@ class MosaicPane(PicturePane, can_focus=True):
     def exported(self) -> Picture | None:
         """Return the mosaic on screen with all its levels, or None if there is none yet."""
         state, layout = self.state, self.state.layout
-        if layout is None or state.mosaic is None or not _fits(state.mosaic, state, layout):
+        if layout is None or state.mosaic is None or not fits(state.mosaic, state, layout):
             return None
         return mosaic_picture(state, state.mosaic, layout, BEST, self.chrome)
 
@@ -187,14 +187,15 @@ def _patterns(state: State) -> int:
     return id(state.jobs.made) if state.jobs.patterns else 0
 
 
-def _fits(mosaic: Mosaic, state: State, layout: Layout) -> bool:
+def fits(mosaic: Mosaic, state: State, layout: Layout) -> bool:
     """Say whether the newest answer is one for the layout on screen; if not, the right one is on its way."""
     tiles = mosaic.tiles
     fitting = (tiles.height, tiles.width) == (layout.height, layout.width) and tiles.first == state.first
     return mosaic.layer == state.view.layer and fitting and tiles.count <= layout.page
 
 
-def _title(state: State) -> str:
+def title(state: State) -> str:
+    """Say what the mosaic shows, safe on a terminal."""
     layer, view, look = state.layer, state.view, state.look
     if layer is None:
         return "units"

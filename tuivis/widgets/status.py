@@ -66,7 +66,7 @@ class StatusLine(Widget):
         state = self.state
         if state.loaded is None:
             return ["tuivis"]
-        facts = [printable(Path(state.loaded.model).name)]
+        facts = [*filter(None, [state.recording.describe()]), printable(Path(state.loaded.model).name)]
         if state.loaded.random_weights:
             facts.append("random weights")
         if state.mosaic is not None and state.mosaic.nans + state.mosaic.infinities:
