@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.e2e.terminal import TUIVIS, Terminal, tree
 from tests.e2e.test_cli import error_of, tuivis
 from tests.films import CODEC, GRAYS, NETWORK, decoded, middle_bands, write_bands
 from tuivis.render.film import MOSAIC, Stage
@@ -168,3 +169,43 @@ def test_ctrl_c_keeps_what_is_there(folder: Path) -> None:
     frames, _ = decoded(Path("film.mp4"))
     assert 0 < report["frames"] == len(frames) < len(grays)
     assert made(folder) == {"film.mp4"}
+
+
+def test_a_terminal_shows_how_far_it_is_and_its_ctrl_c_ends_it() -> None:
+    write_bands(Path("bands.mp4"), GRAYS * 500)
+    with Terminal([sys.executable, "-m", "tuivis", *RECORD, "--input", "bands.mp4", "-o", "film.mp4"]) as terminal:
+        terminal.until(lambda: terminal.find(r"^\d:\d\d · \d+\.\d MB .*[1-9]\d*/3000 ") is not None)
+        terminal.type("\x03")
+        assert terminal.drain() == 130
+        assert terminal.find(r"^written +film\.mp4, up to where it was stopped$")
+        assert not terminal.find(r"/3000 ")
+    assert 0 < len(decoded(Path("film.mp4"))[0]) < 3000
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_a_recording_is_whole_however_the_explorer_ends(folder: Path, number: signal.Signals) -> None:
+    # The video plays: the terminal is never quiet.
+    with Terminal([*TUIVIS, "net.py:red", "--device", "cpu", "--layer", "0", "--input", "bands.mp4"]) as terminal:
+        watch(terminal, lambda: terminal.find(r"\d kB") is not None)
+        terminal.type("R")
+        watch(terminal, lambda: terminal.find(r"● 0:0[1-9] · \d+\.\d MB · ") is not None)
+        assert made(folder) == {f".net.py_red-0-bands-{encoder_of(terminal)}.mp4"}
+        os.kill(terminal.process.pid, number)
+        watch(terminal, lambda: made(folder) == {"net.py_red-0-bands.mp4"})
+    assert len(decoded(Path("net.py_red-0-bands.mp4"))[0]) >= 25
+
+
+def watch(terminal: Terminal, condition: Callable[[], bool]) -> None:
+    """Take in what comes until `condition` holds."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, "\n".join(terminal.screen.lines())
+        terminal.listen(0.05)
+
+
+def encoder_of(terminal: Terminal) -> int:
+    """Return the engine that has no torch."""
+    pids = tree(terminal.process.pid)
+    engines = [pid for pid in pids if b"tuivis.engine" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (encoder,) = (pid for pid in engines if "torch" not in Path(f"/proc/{pid}/maps").read_text())
+    return encoder

@@ -267,4 +267,5 @@ def main() -> None:
     try:
         server.run(mailbox)
     except BrokenPipeError:
+        server.close()
         os._exit(0)
