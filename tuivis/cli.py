@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import click
 import msgspec
@@ -14,9 +14,6 @@ from tuivis import __version__, completion, config, options, printing
 from tuivis.config import Settings
 from tuivis.errors import UserError, nearest, no_utf8, printable
 from tuivis.files import check_folder, check_target, unused
-
-if TYPE_CHECKING:
-    from tuivis.engine.values import Backpass
 
 EXAMPLES = """\b
 Examples:
@@ -166,7 +163,7 @@ def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> Non
     """
     from tuivis import snapshot as work
 
-    passed = _backpass(given.pop("backward"), given.pop("view"), given.pop("at"), given["unit"])
+    passed = work.backpass(given.pop("backward"), given.pop("view"), given.pop("at"), given["unit"])
     settings = _settings(**given)
     check_target(output, ".png")
     if npz is not None:
@@ -184,6 +181,37 @@ def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> Non
         from tuivis import inline
 
         inline.show(picture, settings.protocol)
+
+
+@cli.command(epilog=MODEL_HELP)
+@options.MODEL
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICE)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.mp4",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where the film goes; a file of that name is replaced.",
+)
+@click.option("--seconds", metavar="S", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
+@options.JSON
+def record(output: Path, seconds: float | None, as_json: bool, **given: Any) -> int:
+    """Record a video's way through MODEL: input and mosaic side by side, as MP4.
+
+    Every frame of the first video of SRC, once, at the video's rate; of a stream or a camera what comes in S seconds.
+    With --unit that unit's map takes the mosaic's place. ctrl+c keeps what is there.
+    """
+    from tuivis import record as work
+
+    check_target(output, ".mp4")
+    report = work.record(work.Request(_settings(**given), output, given["unit"], seconds))
+    printing.print_notes(report.notes)
+    if as_json:
+        printing.print_json(report)
+    else:
+        printing.print_pairs(work.summary(report))
+    return 0 if report.complete else 130
 
 
 @cli.command(epilog=MODEL_HELP)
@@ -344,25 +372,6 @@ def run(arguments: list[str] | None = None) -> int:
         return 130
     click.echo(f"tuivis: {message}", err=True)
     return 2
-
-
-def _backpass(mode: BackwardMode | None, view: BackwardView, at: str | None, unit: int | None) -> Backpass | None:
-    """Return the backward pass that the options ask for, its layer left open."""
-    if mode is None:
-        if at is not None:
-            raise UserError("--at needs a backward pass: give --backward, too")
-        return None
-    from tuivis.engine.values import Backpass
-
-    if unit is None:
-        raise UserError(f"--backward {mode} needs a unit: give --unit N")
-    start: Any = at or "map"
-    if at not in (None, "strongest"):
-        numbers = str(at).split(",")
-        if len(numbers) != 2 or not all(number.strip().isdecimal() for number in numbers):
-            raise UserError(f"--at {printable(at)} is no position: give a row and a column (--at 3,12), or strongest")
-        start = tuple(map(int, numbers))
-    return Backpass(mode, view, "", unit, start)
 
 
 def _settings(**given: Any) -> Settings:

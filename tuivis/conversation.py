@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -52,7 +52,7 @@ class Conversation:
                 self._tell(event)
         raise DiedError(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
 
-    async def follow(self, command: Command) -> AsyncIterator[Event]:
+    async def follow(self, command: Command) -> AsyncGenerator[Event, None]:
         """Send `command` and yield all events until the caller has enough.
 
         Raises

@@ -65,8 +65,8 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
     holds the classes that were ahead before, too.
 
     Of a moving source: `age` is the seconds between the frame's time and this event, `seconds` its place in a video of
-    `length` seconds and `rate` frames per second (None where there is none), `dropped` the frames of the source that
-    were not shown so far.
+    `length` seconds and `rate` frames per second (None where there is none) that has ended `lap` times before,
+    `dropped` the frames of the source that were not shown so far.
     """
 
     generation: int
@@ -80,6 +80,7 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
     seconds: float | None = None
     length: float | None = None
     rate: float | None = None
+    lap: int = 0
     dropped: int = 0
 
 

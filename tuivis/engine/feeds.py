@@ -22,12 +22,16 @@ AHEAD = 3
 
 @dataclass(frozen=True)
 class Moment:
-    """A frame: `pixels` (H, W, 3) uint8 RGB, its monotonic time `at`, and in a video its place in `seconds`."""
+    """A frame: `pixels` (H, W, 3) uint8 RGB, its monotonic time `at`.
+
+    Of a video it has its place in `seconds`, and the `lap`: how many times the video has ended before.
+    """
 
     number: int
     pixels: NDArray[np.uint8]
     at: float
     seconds: float | None = None
+    lap: int = 0
 
 
 class Feed(ABC):
@@ -44,6 +48,8 @@ class Feed(ABC):
         Seconds of the whole, None where there is no end.
     rate
         Frames per second of a video, None where it is not known.
+    lap
+        How many times a video has ended.
     dropped
         Frames that came and were not shown.
     """
@@ -51,7 +57,7 @@ class Feed(ABC):
     def __init__(self, prepare: Prepare) -> None:
         self.length: float | None = None
         self.rate: float | None = None
-        self.dropped = 0
+        self.dropped = self.lap = 0
         self._prepare = prepare
         self._message = ""
         self._newest: Moment | None = None
@@ -90,7 +96,7 @@ class Feed(ABC):
             if self._newest is not None and self._newest.number != self._taken:
                 self.dropped += 1
             self._number += 1
-            moment = self._newest = Moment(self._number, pixels, at, seconds)
+            moment = self._newest = Moment(self._number, pixels, at, seconds, self.lap)
             prepare, prepared = self._prepare, self._credit > 0
             self._credit -= 1
             self.changed.notify_all()

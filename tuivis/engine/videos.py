@@ -73,6 +73,7 @@ class Video(Feed):
             while not self.closed and self._play(capture) and _stamp(self._path) == stamp:
                 capture.set(cv2.CAP_PROP_POS_MSEC, 0)
                 self._origin = None
+                self.lap += 1
             capture.release()
 
     def _play(self, capture: cv2.VideoCapture) -> bool:

@@ -286,7 +286,7 @@ class Viewer:
         if moment is None or feed is None:
             return {}
         age = time.monotonic() - moment.at
-        place = {"seconds": moment.seconds, "length": feed.length, "rate": feed.rate}
+        place = {"seconds": moment.seconds, "lap": moment.lap, "length": feed.length, "rate": feed.rate}
         return {"age": age, **place, "dropped": feed.dropped}
 
     def _batch(self, image: torch.Tensor) -> torch.Tensor:
