@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tuivis.errors import printable
+
 Prepare = Callable[[NDArray[np.uint8]], torch.Tensor]
 
 SLICE = 0.005
@@ -19,18 +22,21 @@ SLICE = 0.005
 AHEAD = 3
 """Frames, at most, that are prepared before one is taken: who takes few shall not pay for all."""
 
+AGAIN = 1.0
+"""Seconds between attempts to read what is damaged or gone."""
+
 
 @dataclass(frozen=True)
 class Moment:
-    """A frame: `pixels` (H, W, 3) uint8 RGB, its monotonic time `at`.
+    """A frame: `pixels` (H, W, 3) uint8 RGB, its monotonic time `at`, and in a video its place in `seconds`.
 
-    Of a video it has its place in `seconds`, and the `lap`: how many times the video has ended before.
+    `era` counts how often the source was moved before the frame was read, `lap` how many times a video has ended.
     """
 
-    number: int
     pixels: NDArray[np.uint8]
     at: float
     seconds: float | None = None
+    era: int = 0
     lap: int = 0
 
 
@@ -61,13 +67,13 @@ class Feed(ABC):
         self._prepare = prepare
         self._message = ""
         self._newest: Moment | None = None
+        self._taken: Moment | None = None
         self._prepared: tuple[Moment, Prepare, torch.Tensor] | None = None
-        self._taken = -1
+        self._era = 0
         self._credit = AHEAD
-        self._number = 0
         self.changed = threading.Condition()
         self.closed = False
-        self._thread = threading.Thread(target=self.run, name=type(self).__name__, daemon=True)
+        self.thread = threading.Thread(target=self._keep_running, name=type(self).__name__, daemon=True)
 
     @abstractmethod
     def run(self) -> None:
@@ -90,34 +96,33 @@ class Feed(ABC):
         """Change what is wrong."""
         self._message = message
 
-    def publish(self, pixels: NDArray[np.uint8], at: float, seconds: float | None = None) -> None:
-        """Offer a frame; one that was offered before and not taken is dropped."""
+    def publish(self, moment: Moment) -> None:
+        """Offer a frame; one that was offered before and not taken is dropped, and so is one of an older era."""
         with self.changed:
-            if self._newest is not None and self._newest.number != self._taken:
+            if moment.era != self._era:
+                return
+            if not self.is_taken():
                 self.dropped += 1
-            self._number += 1
-            moment = self._newest = Moment(self._number, pixels, at, seconds, self.lap)
+            self._newest = moment
             prepare, prepared = self._prepare, self._credit > 0
             self._credit -= 1
             self.changed.notify_all()
         if prepared:
-            values = prepare(pixels)
-            with self.changed:
-                self._prepared = moment, prepare, values
+            self._prepare_ahead(moment, prepare)
 
     def newest(self, patience: float, interrupted: Callable[[], bool]) -> Moment | None:
         """Return the newest frame unless it was taken; wait for one so many seconds at most, or until interrupted."""
-        if not self._thread.ident:
-            self._thread.start()
+        if not self.thread.ident:
+            self.thread.start()
         end = time.monotonic() + patience
         with self.changed:
-            while self._newest is None or self._newest.number == self._taken:
+            while self.is_taken():
                 if self.closed or time.monotonic() >= end or interrupted():
                     return None
                 self.changed.wait(SLICE)
-            self._taken, self._credit = self._newest.number, AHEAD
+            self._taken, self._credit = self._newest, AHEAD
             self.changed.notify_all()
-            return self._newest
+            return self._taken
 
     def prepared(self, moment: Moment, prepare: Prepare) -> torch.Tensor:
         """Return the network's input for a frame; `prepare` is how frames are prepared from now on."""
@@ -129,8 +134,8 @@ class Feed(ABC):
         return prepare(moment.pixels)
 
     def is_taken(self) -> bool:
-        """Say whether the newest frame was taken, or there is none."""
-        return self._newest is None or self._newest.number == self._taken
+        """Say whether there is no frame that waits to be taken."""
+        return self._newest is None or self._newest is self._taken or self._newest.era != self._era
 
     def rest(self, seconds: float) -> None:
         """Do nothing for so long, or until somebody has changed something."""
@@ -143,3 +148,22 @@ class Feed(ABC):
         with self.changed:
             self.closed = True
             self.changed.notify_all()
+
+    def _prepare_ahead(self, moment: Moment, prepare: Prepare) -> None:
+        try:
+            values = prepare(moment.pixels)
+        except Exception:
+            # The same happens to whoever takes the frame, and can tell.
+            return
+        with self.changed:
+            self._prepared = moment, prepare, values
+
+    def _keep_running(self) -> None:
+        """Run; when a decoder raises, which it may on damaged data, say so and begin again."""
+        while not self.closed:
+            try:
+                self.run()
+            except Exception as error:
+                traceback.print_exc()
+                self.say(f"the source cannot be read: {printable(error)}")
+                self.rest(AGAIN)

@@ -120,10 +120,10 @@ class Pictures:
         source = self.sources[index]
         if source.kind == "picture":
             return read_picture(Path(source.address))
-        from tuivis.engine import streams, videos
+        from tuivis.engine import decoder, streams
 
         if source.kind == "video":
-            return videos.first_frame(Path(source.address))
+            return decoder.first_frame(Path(source.address))
         return (
             streams.frame_of_camera(int(source.address))
             if source.kind == "camera"

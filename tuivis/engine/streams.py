@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tuivis.engine.feeds import Feed, Prepare
+from tuivis.engine.decoder import rgb
+from tuivis.engine.feeds import Feed, Moment, Prepare
 from tuivis.engine.sources import without_secrets
-from tuivis.engine.videos import rgb
 from tuivis.errors import UserError
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -69,7 +69,7 @@ class Live(Feed):
             any_frame = True
             self._last = time.monotonic()
             self.say("")
-            self.publish(rgb(pixels), self._last)
+            self.publish(Moment(rgb(pixels), self._last))
         return any_frame
 
 
