@@ -87,6 +87,8 @@ def test_a_paused_video_shows_its_newest_frame_at_full_quality(
     with playing(sshd, folder, 4000 * KBIT, 0.02, kind) as (terminal, _):
         terminal.type(" ")
         terminal.until_text("paused")
+        # One more frame may be under way.
+        terminal.settle()
         terminal.until(lambda: frame_shown(terminal, frames, colours) is not None)
         number = frame_shown(terminal, frames, colours)
         assert f"0:0{number} / 0:04" in "\n".join(terminal.screen.lines())
