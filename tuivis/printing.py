@@ -46,9 +46,10 @@ def print_results(results: Sequence[Any], compare: bool, as_json: bool) -> None:
     from tuivis import comparison
 
     console = Console(width=None if sys.stdout.isatty() else 100_000)
-    console.print(comparison.pictures(results))
+    console.print(comparison.pictures(results, console.width))
     if compare:
-        console.print(comparison.recipes(results))
+        console.print()
+        console.print(comparison.recipes(results, console.width))
 
 
 def print_pictures(paths: Iterable[Path]) -> None:
