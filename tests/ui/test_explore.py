@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from textual.command import CommandList
 from textual.events import MouseScrollDown, MouseScrollUp
+from textual.widget import Widget
 
 from tests.ui.explorer import Explorer, explorer, gone
 from tuivis.config import Settings
@@ -77,7 +78,7 @@ async def test_the_first_screen_shows_the_network_looking_at_a_photograph() -> N
         unit = activation[57]
         numbers = text_of(app.explore.query_one(UnitNumbers))
         row, column = divmod(int(unit.argmax()), unit.shape[1])
-        assert f"max {float(unit.max()):.4g} at ({row}, {column})" in numbers
+        assert f"max {float(unit.max()):.4g} at {row},{column}" in numbers
         assert f"mean {float(unit.mean()):.4g}" in numbers
         assert f"active {float((unit > 0).float().mean()):.0%}" in numbers
         rank = 1 + int((activation.amax((1, 2)) > unit.max()).sum())
@@ -311,6 +312,22 @@ async def test_a_terminal_that_is_too_small_says_so_and_recovers() -> None:
         await running.pilot.resize_terminal(80, 24)
         await running.until(running.settled)
         assert running.app.explore.query_one(MosaicPane).region.area > 0
+
+
+async def test_lines_of_text_take_the_width_of_another_terminal() -> None:
+    async with explorer(size=(200, 60)) as running:
+        predictions = running.app.explore.query_one(Predictions)
+        for width in (80, 200):
+            await running.pilot.resize_terminal(width, 24)
+            await running.until(lambda: painted(predictions) == [str(line) for line in predictions.lines()])
+        names = [each.label for each in running.state.frame.top] if running.state.frame else []
+        assert names and all(line.startswith(name[:18]) for line, name in zip(painted(predictions), names, strict=True))
+
+
+def painted(widget: Widget) -> list[str]:
+    """Return the lines that are on the screen."""
+    rows = [widget.render_line(y).text.strip() for y in range(widget.size.height)]
+    return [row for row in rows if row]
 
 
 async def test_a_killed_engine_is_told_and_starts_again_where_it_was() -> None:

@@ -184,7 +184,7 @@ async def test_s_shows_each_finished_picture_in_its_tile_framed_and_dims_the_oth
     async with explorer(network(tmp_path)) as running:
         mosaic = running.app.explore.query_one(MosaicPane)
         await running.pilot.press("s")
-        await running.until(lambda: "P makes them" in str(mosaic.border_title))
+        await running.until(lambda: "no pictures: press P" in str(mosaic.border_title))
         await running.pilot.press("s", "p", *"jj", "enter")
         await running.until(lambda: status(running) == "done" and mosaic.picture is not None)
         before, layout = mosaic.picture, running.state.layout

@@ -31,8 +31,9 @@ class CalmLines(Widget):
             self._timer = self.set_timer(EVERY, self._update)
 
     def on_resize(self) -> None:
-        """Take another width."""
+        """Take another width. What was drawn at once upon it still had the lines of the old one."""
         self._drawn = self.lines()
+        self.refresh()
 
     def render(self) -> Text:
         """Return the lines."""

@@ -25,6 +25,7 @@ SIGNS = {
     "failed": "!",
     "unfinished": "…",
 }
+KEYS = "space pause · c cancel · r retry"
 SHOWN = 3
 """Jobs on screen: the selected one and its neighbours."""
 
@@ -54,12 +55,16 @@ class JobsPane(Widget, can_focus=True):
                 self.screen.focus_next("MosaicPane")
         if old.jobs.jobs is not new.jobs.jobs or old.jobs.selected != new.jobs.selected:
             open_jobs = sum(job.status in OPEN for job in new.jobs.jobs)
-            self.border_title = f"jobs: {open_jobs} of {len(new.jobs.jobs)} to do"
+            self.border_title = f"jobs: {open_jobs} to do" if open_jobs else "jobs"
             self.refresh(layout=len(old.jobs.jobs) != len(new.jobs.jobs))
 
     def on_mount(self) -> None:
-        """Name the pane and its keys."""
-        self.border_title, self.border_subtitle = "jobs", "space c r: ?"
+        """Name the pane."""
+        self.border_title = "jobs"
+
+    def on_resize(self) -> None:
+        """Name the keys, and what they do where there is room."""
+        self.border_subtitle = KEYS if len(KEYS) <= self.content_size.width - 2 else "space c r: ?"
 
     def render(self) -> Text:
         """Return two lines for each job: what, and how far."""

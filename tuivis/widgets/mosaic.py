@@ -207,7 +207,8 @@ def title(state: State) -> str:
         parts.append(f"{layer.height}×{layer.width}")
     if state.jobs.patterns:
         there = sum(place[0] == layer.name for place in state.jobs.made)
-        parts.append(f"{there} {'picture' if there == 1 else 'pictures'}" if there else "no pictures yet: P makes them")
+        # It says why the mosaic is dark: before what a narrow pane cuts off.
+        parts.insert(1, f"{there} {'picture' if there == 1 else 'pictures'}" if there else "no pictures: press P")
     elif look.gradients:
         parts.append(look.gradients_of(view.layer, view.unit))
     else:

@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widget import Widget
 
+from tuivis.engine.optimise.results import Run
 from tuivis.jobstate import Job, Made, Sample
 from tuivis.render.overlay import fit
 from tuivis.render.picture import Picture
@@ -76,6 +77,7 @@ class OptimisedPane(Vertical):
     def __init__(self, display: Display, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._pictures = display
+        self._runs: list[Run] = []
 
     def compose(self) -> ComposeResult:
         """Yield the parts."""
@@ -86,12 +88,27 @@ class OptimisedPane(Vertical):
         """Come and go, and say which recipes."""
         made, at_work = _of_unit(new)
         self.set_class(new.jobs.has_pictures(new.view.layer, new.view.unit), "-shown")
-        runs = [each.run for each in made] + [sample.run for _, sample in at_work]
-        recipes = list(dict.fromkeys(run.recipe for run in runs))
-        several = f" · {len(runs)} pictures" if len(runs) > 1 else ""
-        title = f"wants to see · {', '.join(recipes)}{several}"
+        self._runs = [each.run for each in made] + [sample.run for _, sample in at_work]
+        self._retitle()
+
+    def on_resize(self) -> None:
+        """Say as much as fits now."""
+        self._retitle()
+
+    def _retitle(self) -> None:
+        titles = _titles(self._runs)
+        title = next((each for each in titles if len(each) <= self.size.width - 4), titles[-1])
         if str(self.border_title).strip() != title:
             self.border_title = Content(f" {title} ")
+
+
+def _titles(runs: Sequence[Run]) -> list[str]:
+    """Return what the pane may be called, the longest first."""
+    recipes = ", ".join(dict.fromkeys(run.recipe for run in runs))
+    if len(runs) <= 1:
+        return [f"wants to see · {recipes}", recipes]
+    count = f"{len(runs)} pictures"
+    return [f"wants to see · {recipes} · {count}", f"{recipes} · {count}", f"{recipes} ×{len(runs)}", count]
 
 
 def side_by_side(pictures: Sequence[Pixels], width: int, height: int) -> Pixels:

@@ -203,7 +203,7 @@ def _numbers(state: State) -> list[str]:
     lines = [f"unit {unit.unit}"]
     if unit.label:
         lines.append(printable(unit.label))
-    lines.append(f"max {unit.maximum:.4g}" + (f" at ({unit.at[0]}, {unit.at[1]})" if is_map else ""))
+    lines.append(f"max {unit.maximum:.4g}" + (f" at {unit.at[0]},{unit.at[1]}" if is_map else ""))
     if is_map:
         lines += [f"mean {unit.mean:.4g}", f"active {unit.active:.0%}"]
     return [*lines, f"rank {unit.rank} of {layer.units}"]
