@@ -27,6 +27,9 @@ RATE = 25.0
 PAUSE = 1.0
 """Seconds, at most, that go by between two pictures: what takes longer, as a suspended program does, is left out."""
 
+LAST = 5.0
+"""Seconds, at most, that the end of the program waits for that of the recording: a disk may hang."""
+
 
 class Recorder:
     """Turns the key into a recording that goes on until the key comes again.
@@ -63,7 +66,7 @@ class Recorder:
         self._apply = lambda event: None
         self._stop.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task], timeout=LAST)
 
     async def _run(self, first: State, chrome: str) -> None:
         """Record from the state `first` on, and say how it went."""
