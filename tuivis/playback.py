@@ -114,6 +114,12 @@ class Playback:
                 return self.kinds.index(kind)
         return None
 
+    @property
+    def away(self) -> int:
+        """What is on screen instead of the camera: what was before it, or the first other source."""
+        others = (index for index in range(len(self.kinds)) if index != self.camera)
+        return self.still if self.still != self.camera else next(others, self.still)
+
     def showing(self, picture: int) -> Playback:
         """Return the playback with another source on screen, which plays."""
         if picture == self.picture:
@@ -146,7 +152,7 @@ def _(event: Opened, playback: Playback) -> Playback:
 
 @_apply.register
 def _(event: Turned, playback: Playback) -> Playback:
-    what = "slides" if event.what == "paused" and not playback.moves else event.what
+    what = "slides" if event.what == "paused" and (playback.slides or not playback.moves) else event.what
     if what == "frozen" and not playback.moves:
         return playback
     changes: dict[str, Any] = {what: not getattr(playback, what)}

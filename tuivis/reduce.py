@@ -218,13 +218,13 @@ def _(event: CameraToggled, state: State) -> State:
     camera = state.playback.camera
     if camera is None:
         return replace(state, note="there is no camera or stream: give one with --input cam:0, or a URL")
-    picture = state.playback.still if state.view.picture == camera else camera
-    return _look(state, picture=picture)
+    return _look(state, picture=state.playback.away if state.view.picture == camera else camera)
 
 
 @_apply.register
 def _(event: SourceState, state: State) -> State:
-    state = replace(state, playback=played(event, state.playback))
+    # What is wrong now is more than what happened before.
+    state = replace(state, playback=played(event, state.playback), note="" if event.message else state.note)
     if event.message and state.frame is not None and state.frame.picture != state.view.picture:
         # The last frame of this source stays, but not that of another one.
         state = replace(state, frame=None, mosaic=None, unit=None, backward=None, relations=None)
