@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -24,11 +24,6 @@ Examples:
   tuivis snapshot resnet18 --layer layer3 -o layer3.png
   tuivis doctor                                what your terminal can do, and what to do about it
 """
-
-BackwardMode = Literal["gradient", "deconv", "guided", "input", "gradcam"]
-BackwardView = Literal["raw", "gray", "norm", "blur", "overlay"]
-BACKWARD_HELP = "Go back to the pixels; input is gradient x input, gradcam is for the predicted class."
-VIEW_HELP = "The backward pass as raw (default), gray, norm, blur (blurred norm), or overlay on the input."
 
 MODEL_HELP = "MODEL: efficientnet_lite0 (default), a classifier of torchvision, timm:NAME, or FILE.py:FUNCTION."
 
@@ -152,9 +147,7 @@ def layers(show_all: bool, as_json: bool, **given: Any) -> None:
     type=click.Path(path_type=Path),
     help="Write the network's input and the layer's raw activations, too (and the gradient, with --backward).",
 )
-@click.option("--backward", metavar="MODE", type=click.Choice(get_args(BackwardMode)), help=BACKWARD_HELP)
-@click.option("--at", metavar="Y,X", help="Start the backward pass from one position of the map, or from: strongest.")
-@click.option("--view", metavar="V", type=click.Choice(get_args(BackwardView)), default="raw", help=VIEW_HELP)
+@options.BACKWARD
 @options.JSON
 def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> None:
     """Write a picture of one layer or unit, or of what drives a unit.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 
@@ -73,4 +73,14 @@ MAKING = together(
     click.option("--resume", "existing", flag_value="resume", help="Make what is missing, from where it stopped."),
     click.option("--show", is_flag=True, help="Print the pictures in the terminal, too."),
     JSON,
+)
+
+BackwardMode = Literal["gradient", "deconv", "guided", "input", "gradcam"]
+BackwardView = Literal["raw", "gray", "norm", "blur", "overlay"]
+BACKWARD_HELP = "Go back to the pixels; input is gradient x input, gradcam is for the predicted class."
+VIEW_HELP = "The backward pass as raw (default), gray, norm, blur (blurred norm), or overlay on the input."
+BACKWARD = together(
+    click.option("--backward", metavar="MODE", type=click.Choice(get_args(BackwardMode)), help=BACKWARD_HELP),
+    click.option("--at", metavar="Y,X", help="Start the backward pass from one position of the map, or: strongest."),
+    click.option("--view", metavar="V", type=click.Choice(get_args(BackwardView)), default="raw", help=VIEW_HELP),
 )

@@ -26,7 +26,8 @@ class Link:
         self.written = 0
 
     def write(self, pacer: Pacer, size: int, now: float) -> None:
-        last = self._number(pacer.send(size, now))
+        asked = pacer.send(size, now)
+        last = self._number(asked) if asked else 0
         self.written += size
         begin = max(now, self.free)
         if self.stalled[0] <= begin < self.stalled[1]:
@@ -35,7 +36,7 @@ class Link:
         if self.stalled[0] <= self.free < self.stalled[1]:
             self.free += self.stalled[1] - self.stalled[0]
         self.shown.append((now, self.free + self.delay))
-        if self.answers:
+        if self.answers and asked:
             self.replies.append((self.free + 2 * self.delay, last))
 
     def remind(self, data: bytes, now: float) -> None:

@@ -184,10 +184,10 @@ def _live(source: str) -> Source | None:
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL as it may be shown: without a password, and printable."""
+    """Return a URL as it may be shown: without user, password and what a query may hold, and printable."""
     scheme, _, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return printable(f"{scheme}://{host.rpartition('@')[2]}{slash}{path}")
+    place, query, _ = rest.partition("?")
+    return printable(f"{scheme}://{place.rpartition('@')[2]}{query and '?…'}")
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

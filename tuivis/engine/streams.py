@@ -38,7 +38,8 @@ class Live(Feed):
     @property
     def message(self) -> str:
         """What is wrong, one line; empty if nothing is."""
-        silence = 0.0 if self._last is None else time.monotonic() - self._last
+        last = self._last
+        silence = 0.0 if last is None else time.monotonic() - last
         if not self._message and silence > SILENCE:
             return f"{self._name} stalls: its last frame came {silence:.0f} s ago"
         return self._message
@@ -100,7 +101,8 @@ class Camera(Live):
 def _connect(url: str) -> cv2.VideoCapture:
     milliseconds = round(TIMEOUT * 1000)
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
-    return cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
+    # Several threads decode several frames at once, and so show each of them later by as many.
+    return cv2.VideoCapture(url, cv2.CAP_FFMPEG, [*limits, cv2.CAP_PROP_N_THREADS, 1])
 
 
 def first_of(name: str, open: Callable[[], cv2.VideoCapture]) -> NDArray[np.uint8]:

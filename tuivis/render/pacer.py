@@ -147,7 +147,7 @@ class Pacer:
         return max(0.0, self._free - AHEAD - now, self._allowed - now)
 
     def send(self, size: int, now: float, of: object = None) -> bytes:
-        """Take note of a frame `of` somebody that is being sent; return the question to send behind it."""
+        """Take note of a frame `of` somebody that is being sent; return the question to send behind it, if any."""
         self._number = (self._number + 1) % NUMBERS
         self._asked = now
         self._since_alone += 1
@@ -157,7 +157,7 @@ class Pacer:
         else:
             self._free = max(self._free, now) + size / self.goodput
             self._flight.append(_Frame(self._number, size, now, of))
-        return question(self._number)
+        return b"" if self._mute else question(self._number)
 
     def alone(self, now: float) -> bytes:
         """Return a question to send alone, or nothing: the link must be empty for it, and its time have come."""

@@ -20,6 +20,8 @@ NAMES = ("auto", "kitty", "sixel", "iterm", "halfblock", "ascii")
 ASSUMED_CELL = CellSize(8, 16)
 """Pixels of a cell where the terminal does not tell."""
 
+UNANSWERED = 1000
+"""Kilobits per second for a terminal in whose place tmux answers."""
 COMPRESSIBLE = ("sixel", "halfblock", "halfblock-256")
 """Protocols whose bytes ssh can make much fewer."""
 COMPRESS = "Connect with ssh -C: compressed, these pictures take a quarter to a half of the bytes."
@@ -126,6 +128,20 @@ def _utf8(terminal: Terminal, environ: Mapping[str, str]) -> bool:
     if locale in ("C", "POSIX"):
         return bool(terminal.name) or terminal.true_colour
     return re.search(r"utf-?8", locale, re.IGNORECASE) is not None
+
+
+def answers(terminal: Terminal, choice: Choice) -> bool:
+    """Say whether the terminal itself tells when it has drawn a frame; tmux tells it at once, in its place."""
+    return not terminal.tmux or choice.protocol == "kitty"
+
+
+def pacing(terminal: Terminal, choice: Choice) -> str:
+    """Return how frames of what moves keep to what the link carries, in a sentence."""
+    if terminal.tmux and answers(terminal, choice):
+        return "tmux hands questions on to the terminal, which answers each frame that it has drawn"
+    if terminal.tmux:
+        return f"tmux answers in the terminal's place: {UNANSWERED} kbit/s at most, or what --max-kbit says"
+    return "the terminal answers each frame that it has drawn"
 
 
 def advice(terminal: Terminal, choice: Choice) -> list[str]:

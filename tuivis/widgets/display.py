@@ -14,15 +14,13 @@ from tuivis.render.meter import Meter
 from tuivis.render.pacer import Pacer, number_in
 from tuivis.render.picture import CellSize, Encoder
 from tuivis.render.probe import Terminal
-from tuivis.render.protocols import COMPRESSIBLE, Choice, encoder
+from tuivis.render.protocols import COMPRESSIBLE, UNANSWERED, Choice, answers, encoder
 from tuivis.render.quality import Quality, ladder
 from tuivis.render.tmux import wrap
 from tuivis.widgets.turns import Send, Turns
 
 KBIT = 1000 / 8
 """Bytes."""
-UNANSWERED = 1000 * KBIT
-"""Bytes per second for a terminal in whose place tmux answers."""
 
 _PIXELS = frozenset({"kitty", "kitty-placed", "iterm", "sixel"})
 
@@ -53,11 +51,9 @@ class Display:
         self._write: Callable[[str], None] | None = None
         # Two programs in one terminal must not share an id; kitty's placeholders carry 24 bits of it.
         self._ids = count(secrets.randbelow(1 << 23) + 256)
-        through = terminal.tmux and choice.protocol == "kitty"
-        answers = through or not terminal.tmux
-        limit = max_kbit * KBIT if max_kbit else inf if answers else UNANSWERED
-        pacer = Pacer(terminal.round_trip, limit, answers)
-        self.turns = Turns(pacer, self.write, wrap if through else bytes)
+        told = answers(terminal, choice)
+        kbit = max_kbit or (inf if told else UNANSWERED)
+        self.turns = Turns(Pacer(terminal.round_trip, kbit * KBIT, told), self.write, wrap if terminal.tmux else bytes)
         self.meter = Meter()
         self._ladder = ladder(choice.protocol in _PALETTES, quality)
         self.captured = 0.0

@@ -70,7 +70,8 @@ class Turns:
         def send(frame: bytes, of: object = None) -> None:
             self._ends[pane] = start + len(frame) / weight
             if frame:
-                self._write(frame + self._wrap(self.pacer.send(len(frame), self._clock(), of)))
+                asked = self.pacer.send(len(frame), self._clock(), of)
+                self._write(frame + (self._wrap(asked) if asked else b""))
 
         self._serve()
         try:
