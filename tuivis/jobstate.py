@@ -81,11 +81,16 @@ class Job:
 
     @property
     def title(self) -> str:
+        """What is made, and of which layer."""
+        return f"{printable(self.command.layer)}/{self.made}"
+
+    @property
+    def made(self) -> str:
         """What is made."""
-        targets = self.command.targets
+        targets, recipes = self.command.targets, self.command.recipes
         what = targets[0].title if len(targets) == 1 else f"{len(targets)} units"
         seeds = f" ×{len(self.command.seeds)}" if len(self.command.seeds) > 1 else ""
-        return f"{printable(self.command.layer)}/{what} {','.join(each.name for each in self.command.recipes)}{seeds}"
+        return f"{what} {','.join(each.name for each in recipes)}{seeds}"
 
     @property
     def share(self) -> float:
@@ -203,7 +208,8 @@ def worked(event: object, state: JobState) -> JobState:
 def said(event: object, state: JobState) -> str:
     """Return what the status line says about an event, "" for nothing."""
     if isinstance(event, JobQueued) and event.status == "waiting":
-        return f"{Job(event.command).title} waits for its turn: O lists the jobs"
+        others = any(job.status in OPEN for job in state.jobs if job.command.job != event.command.job)
+        return f"{Job(event.command).title} {'waits for its turn' if others else 'starts'}: O lists the jobs"
     if not isinstance(event, JobStarted | JobEnded):
         return ""
     job = next((job for job in state.jobs if job.command.job == event.job), None)

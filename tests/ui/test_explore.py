@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from textual.command import CommandList
 from textual.events import MouseScrollDown, MouseScrollUp
 from textual.widget import Widget
 
+from tests.decoders import Screen
 from tests.ui.explorer import Explorer, explorer, gone
 from tuivis.config import Settings
 from tuivis.engine import models
@@ -21,6 +23,7 @@ from tuivis.engine.events import Mosaic
 from tuivis.engine.sources import open_pictures
 from tuivis.render import colormap
 from tuivis.render.mosaic import compose, mark
+from tuivis.render.picture import CellSize
 from tuivis.screens.help import Help
 from tuivis.screens.prompt import Prompt
 from tuivis.screens.search import Palette
@@ -30,6 +33,9 @@ from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.predictions import Predictions
 from tuivis.widgets.status import StatusLine
 from tuivis.widgets.unit import UnitMap, UnitNumbers, UnitPanel
+
+ASKED = re.compile(rb"\x1b7\x1b\[\d+;\d+H\x1b\[6n\x1b8|\x1b\[\d\dm")
+"""What asks the terminal whether a frame is drawn; and the paper, which has no colour of its own without a terminal."""
 
 
 def independent(picture: int, layer: str) -> torch.Tensor:
@@ -322,6 +328,22 @@ async def test_lines_of_text_take_the_width_of_another_terminal() -> None:
             await running.until(lambda: painted(predictions) == [str(line) for line in predictions.lines()])
         names = [each.label for each in running.state.frame.top] if running.state.frame else []
         assert names and all(line.startswith(name[:18]) for line, name in zip(painted(predictions), names, strict=True))
+
+
+async def test_no_pane_blanks_what_another_shows_in_its_old_place() -> None:
+    async with explorer(Settings(layer="_conv_stem"), (80, 24), "sixel") as running:
+        pane, tree = running.app.explore.query_one(MosaicPane), running.app.explore.query_one(LayerTree)
+        await running.until(lambda: pane.picture is not None and pane._is_current())
+        old, before = pane._box(), len(running.sent)
+        await running.pilot.resize_terminal(120, 40)
+        await running.until(lambda: pane.canvas[0] > 400 and pane.picture is not None and pane._is_current())
+        place = tree.region
+        assert old is not None and old.column < place.right and old.row < place.bottom
+        screen = Screen(120, 40, CellSize(8, 16))
+        for text in running.sent[before:]:
+            screen.feed(ASKED.sub(b"", text.encode()))
+        # What Textual has written stands.
+        assert all(screen.glyphs[y][x][0] == "x" for x in place.column_range for y in place.line_range)
 
 
 def painted(widget: Widget) -> list[str]:

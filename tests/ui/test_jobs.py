@@ -95,7 +95,7 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
             assert (each.value, each.robustness) == (quality.objective, quality.robustness)
             assert each.seen == quality.mean
         assert panel_has_pictures(running)
-        assert "maco, pixel · 4 pictures" in str(running.app.explore.query_one(OptimisedPane).border_title)
+        assert "2 recipes · 4 pictures" in str(running.app.explore.query_one(OptimisedPane).border_title)
         shown = running.app.explore.query_one(OptimisedPicture).picture
         assert shown is not None
         best = max(

@@ -134,8 +134,11 @@ class Encoder(Protocol):
         picture (`erase`, `forget`), this is `draw`.
         """
 
-    def erase(self) -> bytes:
-        """Remove the picture from the screen and from the terminal's memory; empty if there is none."""
+    def erase(self, room: Box | None = None) -> bytes:
+        """Remove the picture from the screen and from the terminal's memory; empty if there is none.
+
+        What blanks must be written over is so only inside `room`, the pane's cells by now: others' are not overwritten.
+        """
 
     def forget(self) -> None:
         """Take note that the terminal lost what it held (another program had the screen)."""

@@ -66,9 +66,9 @@ class ThroughTmux:
         """Show what changed."""
         return _hand_on(self._encoder.update(picture, box, damage))
 
-    def erase(self) -> bytes:
+    def erase(self, room: Box | None = None) -> bytes:
         """Remove the picture."""
-        return _hand_on(self._encoder.erase())
+        return _hand_on(self._encoder.erase(room))
 
 
 def _hand_on(data: bytes) -> bytes:

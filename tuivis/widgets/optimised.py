@@ -16,7 +16,6 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widget import Widget
 
-from tuivis.engine.optimise.results import Run
 from tuivis.jobstate import Job, Made, Sample
 from tuivis.render.overlay import fit
 from tuivis.render.picture import Picture
@@ -25,6 +24,8 @@ from tuivis.widgets.display import Display
 from tuivis.widgets.jobs import clock
 from tuivis.widgets.picture import PicturePane
 
+TITLE_ROOM = 6
+"""Columns that the border keeps of a title's line."""
 LEVELS = "▁▂▃▄▅▆▇█"
 Pixels = NDArray[np.uint8]
 
@@ -59,8 +60,10 @@ class OptimisedNumbers(Widget):
 
     def watch_state(self, old: State, new: State) -> None:
         """Draw the lines that read differently."""
-        if self.content_size.width and _lines(old, self.content_size.width) != _lines(new, self.content_size.width):
-            self.refresh()
+        width = self.content_size.width
+        before, after = _lines(old, width), _lines(new, width)
+        if width and before != after:
+            self.refresh(layout=len(before) != len(after))
 
     def render(self) -> Text:
         """Return the lines."""
@@ -77,7 +80,6 @@ class OptimisedPane(Vertical):
     def __init__(self, display: Display, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._pictures = display
-        self._runs: list[Run] = []
 
     def compose(self) -> ComposeResult:
         """Yield the parts."""
@@ -88,27 +90,15 @@ class OptimisedPane(Vertical):
         """Come and go, and say which recipes."""
         made, at_work = _of_unit(new)
         self.set_class(new.jobs.has_pictures(new.view.layer, new.view.unit), "-shown")
-        self._runs = [each.run for each in made] + [sample.run for _, sample in at_work]
-        self._retitle()
-
-    def on_resize(self) -> None:
-        """Say as much as fits now."""
-        self._retitle()
-
-    def _retitle(self) -> None:
-        titles = _titles(self._runs)
-        title = next((each for each in titles if len(each) <= self.size.width - 4), titles[-1])
+        runs = [each.run for each in made] + [sample.run for _, sample in at_work]
+        recipes = list(dict.fromkeys(run.recipe for run in runs))
+        several = f" · {len(runs)} pictures" if len(runs) > 1 else ""
+        by = recipes[0] if len(recipes) == 1 else f"{len(recipes)} recipes"
+        title = f"wants to see · {by}{several}"
+        if self.size.width and len(title) > self.size.width - TITLE_ROOM:
+            title = f"{by}{several}"
         if str(self.border_title).strip() != title:
             self.border_title = Content(f" {title} ")
-
-
-def _titles(runs: Sequence[Run]) -> list[str]:
-    """Return what the pane may be called, the longest first."""
-    recipes = ", ".join(dict.fromkeys(run.recipe for run in runs))
-    if len(runs) <= 1:
-        return [f"wants to see · {recipes}", recipes]
-    count = f"{len(runs)} pictures"
-    return [f"wants to see · {recipes} · {count}", f"{recipes} · {count}", f"{recipes} ×{len(runs)}", count]
 
 
 def side_by_side(pictures: Sequence[Pixels], width: int, height: int) -> Pixels:
@@ -152,14 +142,29 @@ def _pictures(state: State) -> list[Pixels]:
 
 
 def _lines(state: State, width: int) -> list[str]:
+    return [*_legend(state), *_numbers(state, width)]
+
+
+def _legend(state: State) -> list[str]:
+    """Return which recipe each picture of the grid is by, a line for each row, if they are by one recipe each."""
+    made, at_work = _of_unit(state)
+    shown = [each.run for each in made] + [sample.run for _, sample in at_work if sample.pixels is not None]
+    recipes = [run.recipe for run in shown]
+    if len(recipes) < 2 or len({*recipes}) < len(recipes):
+        return []
+    columns = ceil(sqrt(len(recipes)))
+    return [" · ".join(recipes[start : start + columns]) for start in range(0, len(recipes), columns)]
+
+
+def _numbers(state: State, width: int) -> list[str]:
     made, at_work = _of_unit(state)
     if at_work:
         job, sample = at_work[0]
         rate = "" if sample.rate is None else f" · rate {sample.rate:.3g}"
-        step = f"step {job.step}/{job.steps}"
-        left = "paused" if job.status == "paused" else f"{clock(job.seconds_left)} left"
-        facts = f"{step} · {left}{rate}"
-        first = facts if len(facts) <= width else f"{job.step}/{job.steps} · {left}"
+        step = f"{job.step}/{job.steps}"
+        time, left = ("paused", "") if job.status == "paused" else (clock(job.seconds_left), " left")
+        facts = (f"step {step} · {time}{left}{rate}", f"{step} · {time}{left}", f"{step} · {time}")
+        first = next((each for each in facts if len(each) <= width), facts[-1])
         if not sample.curve:
             return [first]
         recipe = next(each for each in job.command.recipes if each.name == sample.run.recipe)

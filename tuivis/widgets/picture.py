@@ -95,8 +95,8 @@ class PicturePane(Widget):
         self._erase()
 
     def on_unmount(self) -> None:
-        """Take the picture off the screen."""
-        self._erase()
+        """Take the picture off the screen, wherever it is."""
+        self._pictures.write(self._encoder.erase())
 
     def render_line(self, y: int) -> Strip:
         """Return row `y` of the cells under the picture."""
@@ -125,7 +125,13 @@ class PicturePane(Widget):
 
     def _erase(self) -> None:
         self._shown = None
-        self._pictures.write(self._encoder.erase())
+        self._pictures.write(self._encoder.erase(self._room))
+
+    @property
+    def _room(self) -> Box:
+        """The pane's cells by now: what it had before the last layout shows other things, drawn before or after."""
+        region = self.content_region if self.is_mounted and self.display else Region()
+        return Box(region.x, region.y, region.width, region.height)
 
     def _box(self) -> Box | None:
         """Return where the picture lies on the screen, centred in the pane; None where it is not seen.
@@ -186,7 +192,7 @@ class PicturePane(Widget):
             return
         overdrawn, self._overdrawn = self._overdrawn, False
         encoder.paper = self._paper
-        data, moved, whole = await asyncio.to_thread(self._encode, encoder, picture, box, overdrawn)
+        data, moved, whole = await asyncio.to_thread(self._encode, encoder, picture, box, self._room, overdrawn)
         if encoder is not self._encoder or self._box() != box:
             encoder.forget()
             self._shown = None
@@ -205,12 +211,14 @@ class PicturePane(Widget):
         covered = self._overdrawn and not self._in_cells
         return self._shown is not None and self._shown[0] is wanted and self._shown[1] == box and not covered
 
-    def _encode(self, encoder: Encoder, picture: Picture, box: Box, overdrawn: bool) -> tuple[bytes, bool, bool]:
+    def _encode(
+        self, encoder: Encoder, picture: Picture, box: Box, room: Box, overdrawn: bool
+    ) -> tuple[bytes, bool, bool]:
         """Return the bytes that show `picture`, whether it is in a new place, and whether it is another throughout."""
         moved = self._shown is None or self._shown[1] != box
         damage = None if self._shown is None or moved else difference(self._shown[0], picture)
         if damage is not None and not (overdrawn and not self._in_cells):
             whole = damage == [Rect(0, 0, picture.width, picture.height)]
             return encoder.update(picture, box, damage) if damage else b"", False, whole
-        leftover = encoder.erase() if moved and not self._in_cells else b""
+        leftover = encoder.erase(room) if moved and not self._in_cells else b""
         return leftover + encoder.draw(picture, box), moved, True
