@@ -132,6 +132,20 @@ async def test_a_job_grows_pauses_goes_on_and_is_cancelled_while_another_waits(t
         assert running.app.explore.query_one(MosaicPane).has_focus
 
 
+async def test_recipes_side_by_side_are_named_in_the_order_of_their_pictures(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path), size=(80, 24)) as running:
+        await running.pilot.press("p", "j", "space", "j", "space", "enter", "O")
+        pane = running.app.explore.query_one(JobsPane)
+        assert "0 maco,pixel" in pane.render().plain
+        await running.until(lambda: status(running) == "done")
+        assert [each.run.recipe for each in running.state.jobs.made["1", 0]] == ["maco", "pixel"]
+        numbers = running.app.explore.query_one(OptimisedNumbers)
+        assert numbers.render().plain.splitlines()[0] == "maco · pixel"
+        await running.until(lambda: numbers.content_size.height == len(numbers.render().plain.splitlines()))
+        picture = running.app.explore.query_one(OptimisedPicture)
+        assert picture.content_size.height >= 4
+
+
 async def test_escape_starts_nothing(tmp_path: Path) -> None:
     async with explorer(network(tmp_path)) as running:
         await running.press("p", "l", "escape")

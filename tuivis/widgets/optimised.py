@@ -92,7 +92,7 @@ class OptimisedPane(Vertical):
         self.set_class(new.jobs.has_pictures(new.view.layer, new.view.unit), "-shown")
         runs = [each.run for each in made] + [sample.run for _, sample in at_work]
         recipes = list(dict.fromkeys(run.recipe for run in runs))
-        several = f" · {len(runs)} pictures" if len(runs) > 1 else ""
+        several = f" · {len(runs)} pictures" if len(runs) > len(recipes) else ""
         by = recipes[0] if len(recipes) == 1 else f"{len(recipes)} recipes"
         title = f"wants to see · {by}{several}"
         if self.size.width and len(title) > self.size.width - TITLE_ROOM:
