@@ -72,6 +72,13 @@ class Player:
                 self._advise()
             self._go_on()
 
+    def close(self) -> None:
+        """Ask for nothing more."""
+        for timer in (self._tick, self._slide):
+            if timer is not None:
+                timer.cancel()
+        self._idle = False
+
     def _go_on(self) -> None:
         """Ask for another frame as soon as the link will have room for it."""
         if self._tick is not None or not self._idle or not self._state().wants_frame:
