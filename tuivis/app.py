@@ -329,6 +329,7 @@ class TuivisApp(App[int]):
 
     async def on_unmount(self) -> None:
         """End the recording and the engines."""
+        self._player.close()
         await self._recorder.close()
         engine, self._engine = self._engine, None
         if engine is not None:

@@ -125,6 +125,16 @@ def test_a_slow_source_is_sent_at_its_own_rate_and_the_link_is_known_all_the_sam
     assert watch.pacer.goodput == pytest.approx(2000 * KBIT, rel=0.05)
 
 
+def test_small_frames_whose_answers_come_at_once_do_not_tell_a_fast_link() -> None:
+    pacer, now = Pacer(0.05), 0.0
+    for size in (46_000, 3_000, 46_000, 3_000, 46_000, 3_000):
+        number = Link._number(pacer.send(size, now))
+        # The answer for a large frame is late by what the next small one takes, so that both come together.
+        now += 46_000 / 250_000 + 0.05 if size > 3_000 else 0.0502
+        assert pacer.answered(number, now) is not None
+    assert pacer.goodput < 300_000
+
+
 def test_a_link_that_becomes_slower_or_farther_is_learnt_again() -> None:
     link = Link(10_000 * KBIT, 0.01)
     watch = Watch(link, Pacer(0.02))

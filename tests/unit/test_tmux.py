@@ -27,6 +27,13 @@ def handed_on(data: bytes) -> bytes:
     return b"".join(re.findall(sequence, data)).replace(b"\x1b\x1b", b"\x1b")
 
 
+def test_the_first_cells_have_the_colour_of_the_pane() -> None:
+    picture = Picture(np.zeros((50, 50, 3), np.uint8))
+    wrapped = ThroughTmux(KittyPlaceholders(7, CellSize(8, 16)))
+    wrapped.paper = b"48;2;1;2;3"
+    assert b"\x1b[0;48;2;1;2;3;38;2;0;0;7m" in wrapped.draw(picture, BOX)
+
+
 def test_the_terminal_gets_what_the_encoder_sends() -> None:
     noise = np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)
     picture = Picture(noise)
