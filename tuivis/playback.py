@@ -62,7 +62,7 @@ class Playback:
     moment
         The number of the frame that is asked for.
     sought
-        A frame is wanted once, though nothing plays: the source was moved.
+        A frame is wanted though nothing plays: the source was moved after the frame of this number was asked for.
     message
         What is wrong with the source.
     still
@@ -77,7 +77,7 @@ class Playback:
     flipped: bool = False
     whole: bool = False
     moment: int = 0
-    sought: bool = False
+    sought: int | None = None
     message: str = ""
     still: int = 0
 
@@ -99,7 +99,7 @@ class Playback:
     @property
     def wants_frame(self) -> bool:
         """Whether the next frame is to be asked for."""
-        return self.live or (self.moves and self.sought)
+        return self.live or (self.moves and self.sought is not None)
 
     @property
     def mirror(self) -> bool:
@@ -125,7 +125,7 @@ class Playback:
         if picture == self.picture:
             return self
         still = self.still if self.picture == self.camera else self.picture
-        fresh = replace(self, picture=picture, paused=False, frozen=False, sought=False, message="")
+        fresh = replace(self, picture=picture, paused=False, frozen=False, sought=None, message="")
         return replace(fresh, still=still)
 
     def describe(self) -> str:
@@ -161,12 +161,12 @@ def _(event: Turned, playback: Playback) -> Playback:
 
 @_apply.register
 def _(event: FrameStepped, playback: Playback) -> Playback:
-    return replace(playback, paused=True, frozen=False, sought=True) if playback.moves else playback
+    return replace(playback, paused=True, frozen=False, sought=playback.moment) if playback.moves else playback
 
 
 @_apply.register
 def _(event: Sought, playback: Playback) -> Playback:
-    return replace(playback, frozen=False, sought=True) if playback.moves else playback
+    return replace(playback, frozen=False, sought=playback.moment) if playback.moves else playback
 
 
 @_apply.register
@@ -176,7 +176,8 @@ def _(event: Ticked, playback: Playback) -> Playback:
 
 @_apply.register
 def _(event: Shown, playback: Playback) -> Playback:
-    return replace(playback, sought=False) if event.fresh and playback.sought else playback
+    is_older = playback.sought is None or playback.moment == playback.sought
+    return playback if is_older or not event.fresh else replace(playback, sought=None)
 
 
 @_apply.register

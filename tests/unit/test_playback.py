@@ -72,7 +72,7 @@ def test_keys_play_what_moves(
     playback = after(*events, on=on).playback
     assert (playback.live, playback.paused, playback.frozen) == (live, paused, frozen)
     assert playback.describe() == described
-    assert playback.wants_frame == (live or playback.sought)
+    assert playback.wants_frame == (live or playback.sought is not None)
 
 
 def test_the_slide_show_is_stopped_on_a_video_too_which_goes_on() -> None:
@@ -89,11 +89,16 @@ def test_the_slide_show_is_stopped_on_a_video_too_which_goes_on() -> None:
 def test_a_video_that_stands_gives_one_frame_when_it_is_moved(event: object) -> None:
     state = after(PAUSE)
     assert not state.wants_frame
-    state = reduce(state, event)
-    assert state.wants_frame
-    state = reduce(state, Shown(5))
-    assert state.wants_frame
+    for shown in (event, Ticked(), Shown(5)):
+        state = reduce(state, shown)
+        assert state.wants_frame
     assert not reduce(state, Shown(5, fresh=True)).wants_frame
+
+
+def test_a_frame_that_was_asked_for_before_a_step_is_not_that_of_the_step() -> None:
+    state = after(FrameStepped(1), Ticked(), FrameStepped(1), Shown(5, fresh=True))
+    assert state.wants_frame
+    assert not reduce(reduce(state, Ticked()), Shown(6, fresh=True)).wants_frame
 
 
 def test_a_tick_asks_for_a_newer_frame_and_for_nothing_else() -> None:
