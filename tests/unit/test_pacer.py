@@ -102,7 +102,9 @@ def test_a_question_holds_its_number_and_leaves_the_cursor() -> None:
     ("kbit", "trip", "size"),
     [(1000, 0.05, 14_600), (2000, 0.05, 14_600), (10_000, 0.05, 30_000), (256, 0.2, 3_000), (2000, 0.3, 14_600)],
 )
-def test_the_link_is_full_and_no_frame_waits_in_it(kbit: int, trip: float, size: int, known: str | None) -> None:
+def test_the_link_is_full_and_no_more_waits_in_it_than_two_or_three_frames(
+    kbit: int, trip: float, size: int, known: str | None
+) -> None:
     watch = Watch(Link(kbit * KBIT, trip / 2), Pacer(trip if known else None))
     watch.play(5, lambda: size)
     before = watch.link.written
@@ -112,27 +114,17 @@ def test_the_link_is_full_and_no_frame_waits_in_it(kbit: int, trip: float, size:
     # Three frames under way carry no more than that in a round trip.
     possible = min(1.0, 3 * takes / (takes + trip))
     assert carried >= 0.93 * possible
-    assert watch.ages(5)[-1] <= trip / 2 + takes + 0.03
-    assert watch.most <= (3 if trip > takes else 2)
-    assert watch.pacer.goodput == pytest.approx(kbit * KBIT, rel=0.05)
+    most = 3 if trip > takes else 2
+    assert watch.ages(5)[-1] <= trip / 2 + most * takes + 0.01
+    assert watch.most <= most
     assert watch.pacer.round_trip == pytest.approx(trip, abs=0.01)
 
 
-def test_a_slow_source_is_sent_at_its_own_rate_and_the_link_is_known_all_the_same() -> None:
+def test_a_slow_source_is_sent_at_its_own_rate_without_delay() -> None:
     watch = Watch(Link(2000 * KBIT, 0.025), Pacer(), fps=5)
     watch.play(20, lambda: 14_600)
     assert len(watch.link.shown) == pytest.approx(100, abs=2)
-    assert watch.pacer.goodput == pytest.approx(2000 * KBIT, rel=0.05)
-
-
-def test_small_frames_whose_answers_come_at_once_do_not_tell_a_fast_link() -> None:
-    pacer, now = Pacer(0.05), 0.0
-    for size in (46_000, 3_000, 46_000, 3_000, 46_000, 3_000):
-        number = Link._number(pacer.send(size, now))
-        # The answer for a large frame is late by what the next small one takes, so that both come together.
-        now += 46_000 / 250_000 + 0.05 if size > 3_000 else 0.0502
-        assert pacer.answered(number, now) is not None
-    assert pacer.goodput < 300_000
+    assert watch.ages(2)[-1] <= 0.025 + 0.0584 + 0.01
 
 
 def test_a_link_that_becomes_slower_or_farther_is_learnt_again() -> None:
@@ -144,7 +136,7 @@ def test_a_link_that_becomes_slower_or_farther_is_learnt_again() -> None:
     written = link.written
     watch.play(10, lambda: 14_600)
     assert link.written - written >= 0.9 * 10 * 1000 * KBIT
-    assert watch.ages(30)[-1] <= 0.075 + 0.1168 + 0.03
+    assert watch.ages(30)[-1] <= 0.075 + 3 * 0.1168 + 0.01
     assert watch.pacer.round_trip == pytest.approx(0.15, abs=0.01)
 
 
@@ -221,14 +213,14 @@ def settle(kbit: float, trip: float, ladder: Ladder, watch: Watch | None = None,
     watch.play(
         seconds,
         lambda: SIZES[ladder.quality],
-        lambda drawn, now: ladder.judge(drawn, pacer.round_trip, pacer.goodput, now),
+        lambda drawn, now: ladder.judge(drawn, pacer.round_trip, now),
     )
     return watch
 
 
 @pytest.mark.parametrize(
     ("kbit", "trip", "step"),
-    [(100_000, 0.02, 0), (10_000, 0.05, 1), (2000, 0.05, 2), (600, 0.05, 3), (256, 0.2, 3), (100, 0.05, 4)],
+    [(100_000, 0.02, 0), (10_000, 0.05, 0), (2000, 0.05, 2), (600, 0.05, 3), (256, 0.2, 3), (100, 0.05, 4)],
 )
 def test_the_quality_suits_the_link(kbit: int, trip: float, step: int) -> None:
     ladder = Ladder(FINE, 2)
@@ -240,7 +232,7 @@ def test_the_quality_suits_the_link(kbit: int, trip: float, step: int) -> None:
         watch.play(
             1,
             lambda: SIZES[ladder.quality],
-            lambda drawn, now: ladder.judge(drawn, pacer.round_trip, pacer.goodput, now),
+            lambda drawn, now: ladder.judge(drawn, pacer.round_trip, now),
         )
         seen.add(ladder.quality)
     # It stays there: what was tried once and was too much is remembered by its size.

@@ -1,14 +1,9 @@
 """When the next frame may be sent, so that the terminal never shows the past.
 
 Neither the pty nor ssh tells how much waits in the link, so the terminal is asked: behind every frame goes a request
-for the cursor's position with the frame's number in it, and the answer says that the frame is drawn. Now and then a
-question goes alone: its answer takes the round trip of the bare link. From both follow the goodput, and when the link
-will have sent what it holds. The next frame is sent just before: the link never idles, and no frame waits in it for
-another.
-
-As in BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016) the link is modelled by
-its smallest round trip within a window of time, and its rate of delivery. A question in front of each frame would tell
-the round trip as well, but not through ssh: it puts both questions into one packet, which is answered as a whole.
+for the cursor's position with the frame's number in it, and the answer says that the frame is drawn. Two frames may be
+under way: one that is sent while the answer to the other travels; three on long round trips. Now and then a question
+goes alone: its answer takes the round trip of the bare link, and what a frame takes more is how late it is.
 """
 
 from __future__ import annotations
@@ -22,24 +17,18 @@ NUMBERS, _COLUMNS = 1024, 64
 _TOP = 2
 """The first row with numbers. The answer for the first row of the screen would read like a function key."""
 
-AHEAD = 0.02
-"""Seconds before the link is free at which the next frame is sent, for what the computers are late at times."""
 IN_FLIGHT, IN_FLIGHT_FAR = 2, 3
 """Frames under way at most, and where the round trip is longer than a frame takes to send."""
 MEMORY = 12.0
 """Seconds for which a round trip is believed in."""
 ALONE, BETWEEN = 10.0, 20
 """Seconds, and frames, at least, between two questions that go alone: each costs a round trip without frames."""
-RECENT = 6
-"""Frames that the goodput is taken from."""
+RECENT = 7
+"""Frames from which it is foreseen when the next answer comes."""
 PATIENCE = 3.0
 """Seconds without an answer after which the terminal is asked once more, or taken for one that never answers."""
 BLIND = 0.5
 """Seconds between frames for a terminal that never answers."""
-_SHORTEST = 1e-4
-"""Seconds between two answers: less cannot be told apart."""
-FASTEST = 1e9
-"""Bytes per second of a link about which nothing is known yet."""
 
 
 def question(number: int) -> bytes:
@@ -68,13 +57,12 @@ class _Frame:
 class Drawn:
     """A frame of `size` bytes is on screen, `late` seconds after a tiny one would have been, sent at the same time.
 
-    The link was `busy` with it for so many seconds. `of` is whose frame it is, as the sender said.
+    `of` is whose frame it is, as the sender said.
     """
 
     of: object
     sent: float
     late: float
-    busy: float
     size: int
 
 
@@ -94,7 +82,7 @@ class Pacer:
     def __init__(self, round_trip: float | None = None, limit: float = inf, answers: bool = True) -> None:
         self._limit = limit
         self._flight: deque[_Frame] = deque()
-        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._takes: deque[float] = deque(maxlen=RECENT)
         self._trips: deque[tuple[float, float]] = deque()
         self._number = 0
         self._probed = round_trip
@@ -104,26 +92,12 @@ class Pacer:
         self._asked = 0.0
         self._alone: float | None = None
         self._since_alone = 0
-        self._free = self._allowed = -inf
+        self._allowed = -inf
 
     @property
     def round_trip(self) -> float:
         """Seconds of the bare link, there and back."""
         return min((trip for _, trip in self._trips), default=self._probed or 0.0)
-
-    @property
-    def goodput(self) -> float:
-        """Bytes per second that the link delivers, and the terminal draws, when they are busy.
-
-        The upper quartile of the bytes that were seen: a busy computer makes answers late, but early only where the one
-        before was late, and a small frame tells little.
-        """
-        below = 0.75 * sum(size for size, _ in self._recent)
-        for size, seconds in sorted(self._recent, key=lambda each: each[0] / each[1]):
-            below -= size
-            if below <= 0:
-                return size / seconds
-        return FASTEST
 
     @property
     def in_flight(self) -> int:
@@ -135,21 +109,20 @@ class Pacer:
         if self._answers is None and self._flight and now - self._flight[0].sent >= PATIENCE:
             self._answers = False
             self._flight.clear()
-        if self._flight:
-            is_far = bool(self._recent) and self.round_trip > self._flight[-1].size / self.goodput
-            most = IN_FLIGHT_FAR if is_far else IN_FLIGHT
-            if len(self._flight) >= most or not self._flight[-1].size or self._wants_trip(now):
-                return inf
-        return max(0.0, self._free - AHEAD - now, self._allowed - now)
+        is_far = bool(self._takes) and self.round_trip > self._interval
+        most = IN_FLIGHT_FAR if is_far else IN_FLIGHT
+        alone = self._flight and (not self._flight[-1].size or self._wants_trip(now))
+        return inf if alone or len(self._flight) >= most else max(0.0, self._allowed - now)
 
     def expects(self, now: float) -> float:
         """Return the seconds until there is probably room for another frame: infinite while the link is stalled.
 
-        Answers that are under way are taken for given: who makes the next frame begins before they are there.
+        The answer that makes room is taken for given: who makes the next frame begins before it is there.
         """
-        if self.is_stalled(now):
-            return inf
-        return max(0.0, self._free - AHEAD - now, self._allowed - now)
+        wait = self.wait(now)
+        if wait < inf or self.is_stalled(now):
+            return wait
+        return max(0.0, self._heard + self._interval - now)
 
     def send(self, size: int, now: float, of: object = None) -> bytes:
         """Take note of a frame `of` somebody that is being sent; return the question to send behind it, if any."""
@@ -160,7 +133,6 @@ class Pacer:
         if self._answers is False:
             self._allowed = max(self._allowed, now + BLIND if self._limit == inf else 0.0)
         else:
-            self._free = max(self._free, now) + size / self.goodput
             self._flight.append(_Frame(self._number, size, now, of))
         return b"" if self._mute else question(self._number)
 
@@ -179,22 +151,22 @@ class Pacer:
         self._answers = True
         if all(frame.number != number for frame in self._flight):
             return None
-        frame, size = self._flight.popleft(), 0
+        frame = self._flight.popleft()
         while frame.number != number:
-            size += frame.size
             frame = self._flight.popleft()
         if frame.size == 0 or now - frame.sent < self.round_trip:
             self._trips.append((now, now - frame.sent))
             while now - self._trips[0][0] > MEMORY and len(self._trips) > 1:
                 self._trips.popleft()
-        busy = max(now - max(self._heard, frame.sent + self.round_trip), _SHORTEST)
         if frame.size:
-            self._recent.append((size + frame.size, busy))
+            self._takes.append(now - max(self._heard, frame.sent))
         self._heard = now
-        self._free = now - self.round_trip
-        for each in self._flight:
-            self._free = max(self._free, each.sent) + each.size / self.goodput
-        return Drawn(frame.of, frame.sent, now - frame.sent - self.round_trip, busy, frame.size)
+        return Drawn(frame.of, frame.sent, now - frame.sent - self.round_trip, frame.size)
+
+    @property
+    def _interval(self) -> float:
+        """Seconds from one answer to the next, or from a frame to its answer if that is sooner; their median."""
+        return sorted(self._takes)[len(self._takes) // 2] if self._takes else 0.0
 
     def _wants_trip(self, now: float) -> bool:
         """Say whether the bare round trip should be measured again, or for the first time."""
@@ -209,7 +181,7 @@ class Pacer:
         if not self._flight or not self._answers:
             return False
         frame = self._flight[0]
-        return now - frame.sent > 1.0 + self.round_trip + frame.size / self.goodput
+        return now - max(frame.sent, self._heard) > 1.0 + self.round_trip + 2 * self._interval
 
     def reminder(self, now: float) -> bytes:
         """Return a question to send alone when an answer is overdue, else nothing: one may have been lost."""
@@ -221,4 +193,4 @@ class Pacer:
     def forget(self) -> None:
         """Take note that what is under way will not be answered: another program had the terminal."""
         self._flight.clear()
-        self._free = self._allowed = -inf
+        self._allowed = -inf

@@ -1,4 +1,4 @@
-"""How much of a live picture is sent: less when frames take long, more again when the link has room."""
+"""How much of a live picture is sent: less when frames come late, more again when the link has room."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from tuivis.render.pacer import Drawn
 
-LONG = 0.1
-"""Seconds. A frame that keeps the link busy for longer than this, or than the bare round trip, is too large."""
+LATE = 0.1
+"""Seconds. A frame that comes later than this and the bare round trip is too large."""
 OFTEN = 3
 """Frames, one after another, that must be too large."""
 ROOM = 0.7
@@ -50,12 +50,12 @@ def ladder(is_fine: bool, best: str | None) -> Ladder:
 
 
 class Ladder:
-    """Chooses among `steps`, the best first, by how long frames take; begins at step `start`."""
+    """Chooses among `steps`, the best first, by how late frames are; begins at step `start`."""
 
     def __init__(self, steps: tuple[Quality, ...], start: int = 0) -> None:
         self._steps = steps
         self._step = start
-        self._since, self._long = 0.0, 0
+        self._since, self._late = 0.0, 0
         self._room_since: float | None = None
         self._sizes: dict[int, int] = {}
 
@@ -69,18 +69,16 @@ class Ladder:
         """Whether there is no better quality."""
         return self._step == 0
 
-    def judge(self, drawn: Drawn, round_trip: float, goodput: float, now: float) -> None:
+    def judge(self, drawn: Drawn, round_trip: float, now: float) -> None:
         """Take note of a whole frame that was drawn; one that was sent before the last step says nothing."""
         if drawn.sent < self._since:
             return
-        limit = max(LONG, round_trip)
+        limit = LATE + round_trip
         self._sizes[self._step] = drawn.size
-        takes = drawn.size / goodput
-        # What is twice too large is no matter of chance.
-        self._long = 0 if takes <= limit else self._long + (1 if takes <= 2 * limit else OFTEN)
-        if self._long >= OFTEN and self._step < len(self._steps) - 1:
+        self._late = 0 if drawn.late <= limit else self._late + 1
+        if self._late >= OFTEN and self._step < len(self._steps) - 1:
             self._turn(1, now)
-        elif self._step == 0 or takes * self._growth() > ROOM * limit:
+        elif self._step == 0 or drawn.late * self._growth() > ROOM * limit:
             self._room_since = None
         elif self._room_since is None:
             self._room_since = now
@@ -94,4 +92,4 @@ class Ladder:
 
     def _turn(self, by: int, now: float) -> None:
         self._step += by
-        self._since, self._room_since, self._long = now, None, 0
+        self._since, self._room_since, self._late = now, None, 0

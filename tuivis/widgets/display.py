@@ -107,7 +107,7 @@ class Display:
         if drawn is not None and isinstance(drawn.of, float):
             # A frame of a moving source, captured at that time.
             trip = self.turns.pacer.round_trip
-            self._ladder.judge(drawn, trip, self.turns.pacer.goodput, at)
+            self._ladder.judge(drawn, trip, at)
             self.meter.add(at, drawn.size, at - trip / 2 - drawn.of)
 
     def resize_cell(self, cell: CellSize) -> bool:
