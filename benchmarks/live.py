@@ -39,14 +39,15 @@ from tuivis.reduce import reduce
 from tuivis.render.damage import difference
 from tuivis.render.kitty import KittyPlaceholders
 from tuivis.render.picture import Box, Picture
+from tuivis.render.quality import Quality
 from tuivis.state import State
 from tuivis.widgets.mosaic import mosaic_picture
 
 LAYERS = {"efficientnet_lite0": "_blocks.10", "resnet50": "layer3.2"}
 PROCESSES, WARM, FRAMES = 3, 8, 40
 PANE = Box(29, 1, 60, 29)
-DRAFT = 16
-"""Colours while things move."""
+DRAFT = Quality(16)
+"""While things move."""
 SMALLEST = 24
 """Pixels of a tile, as `Display` has it."""
 TARGET = 1.25

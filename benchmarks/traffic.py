@@ -43,9 +43,13 @@ class Transmission:
         """Whether it has at most 16 colours: its PNG has 4 bits for a pixel, or fewer."""
         return b64decode(self.payload[:40])[24] <= 4
 
+    def file(self) -> io.BytesIO:
+        """Return its PNG file."""
+        return io.BytesIO(b64decode(self.payload))
+
     def rgb(self) -> NDArray[np.uint8]:
         """Return its pixels, (H, W, 3)."""
-        return np.asarray(Image.open(io.BytesIO(b64decode(self.payload))).convert("RGB"))
+        return np.asarray(Image.open(self.file()).convert("RGB"))
 
 
 def transmissions(stream: bytes | bytearray, start: int = 0) -> list[Transmission]:

@@ -136,9 +136,10 @@ class Screen:
         self, shown: Pixels, text: str, style: Style, place: tuple[int, int] | None, stretched: dict[int, Pixels]
     ) -> None:
         shown[:] = style.paper or self.background
-        if text == "▀":
+        half = self.cell.height // 2
+        if text in "▀▄":
             assert style.ink
-            shown[: self.cell.height // 2] = style.ink
+            (shown[:half] if text == "▀" else shown[half:])[:] = style.ink
         if place:
             assert style.ink
             number, (row, column) = style.ink[0] << 16 | style.ink[1] << 8 | style.ink[2], place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from time import monotonic
 from typing import ClassVar
 
 import msgspec
@@ -19,7 +20,7 @@ from tuivis import config, hangup
 from tuivis.config import Settings
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import Load, Open, Read, Show
-from tuivis.engine.events import Activations, Loaded
+from tuivis.engine.events import Activations, Frame, Loaded
 from tuivis.errors import UserError
 from tuivis.export import export_backward, export_name, export_picture
 from tuivis.intents import ClassTargeted, EngineLost, EngineStarted, Noted, Sent, UnitChosen
@@ -27,10 +28,12 @@ from tuivis.jobs import Jobs
 from tuivis.keys import bindings_of
 from tuivis.player import Player
 from tuivis.rank import class_number
+from tuivis.recorder import Recorder
 from tuivis.reduce import reduce
 from tuivis.render.picture import CellSize
 from tuivis.screens.explore import ExploreScreen
 from tuivis.screens.help import Help, key_name
+from tuivis.screens.messages import Messages
 from tuivis.screens.prompt import Prompt
 from tuivis.screens.search import Palette, Search
 from tuivis.state import State, View
@@ -71,6 +74,7 @@ class TuivisApp(App[int]):
         Binding("number_sign", "target", "the class asked about", id="backward.class", priority=True),
         Binding("E", "export", "export what you see", id="program.export", priority=True),
         Binding("r", "restart", "start the engine again", id="program.restart"),
+        Binding("N", "messages", "messages of loading", id="program.messages"),
         Binding("question_mark", "help", "this help", id="program.help"),
         Binding("ctrl+p", "command_palette", "command palette", id="program.palette"),
         Binding("ctrl+z", "suspend_process", "suspend", id="program.suspend"),
@@ -87,6 +91,7 @@ class TuivisApp(App[int]):
         self._engine: Engine | None = None
         self._jobs = Jobs(settings, self.apply, self.run_worker)
         self._player = Player(lambda: self.state, self.apply, display, settings.fps)
+        self._recorder = Recorder(lambda: self.state, lambda: self.explore.chrome, self.apply)
         self._shown: Show | None = None
         self._target = ""
         for theme in THEMES:
@@ -143,6 +148,7 @@ class TuivisApp(App[int]):
         self.apply(message.intent)
         self._player.take(message.intent, before, self._engine)
         self._jobs.take(message.intent, self.state)
+        self._recorder.take(message.intent)
 
     # The engine
 
@@ -158,6 +164,8 @@ class TuivisApp(App[int]):
         self._shown = None
         self._load(engine)
         async for event in engine.events():
+            if isinstance(event, Frame):
+                self._pictures.captured = monotonic() - event.age
             self.apply(event)
             self._player.hear(event, self._shown.generation if self._shown else 0)
             if isinstance(event, Loaded):
@@ -249,6 +257,10 @@ class TuivisApp(App[int]):
         """Show the keys."""
         self.push_screen(Help(binding for _, binding in self._all_bindings()))
 
+    def action_messages(self) -> None:
+        """Show what loading had to say."""
+        self.push_screen(Messages(self.state.messages))
+
     def _all_bindings(self) -> list[tuple[DOMNode, Binding]]:
         return bindings_of(
             (*(self.explore.query_one(pane) for pane in (MosaicPane, UnitMap, JobsPane)), self.explore, self),
@@ -316,7 +328,9 @@ class TuivisApp(App[int]):
         self.explore.chrome = chrome_of(self.current_theme)
 
     async def on_unmount(self) -> None:
-        """End the engine."""
+        """End the recording and the engines."""
+        self._player.close()
+        await self._recorder.close()
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.close()

@@ -5,18 +5,15 @@ from __future__ import annotations
 import copy
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, get_args
 
 import click
 import msgspec
 
 from tuivis import __version__, completion, config, options, printing
 from tuivis.config import Settings
-from tuivis.errors import UserError, nearest, printable
+from tuivis.errors import UserError, nearest, no_utf8, printable
 from tuivis.files import check_folder, check_target, unused
-
-if TYPE_CHECKING:
-    from tuivis.engine.values import Backpass
 
 EXAMPLES = """\b
 Examples:
@@ -27,11 +24,6 @@ Examples:
   tuivis snapshot resnet18 --layer layer3 -o layer3.png
   tuivis doctor                                what your terminal can do, and what to do about it
 """
-
-BackwardMode = Literal["gradient", "deconv", "guided", "input", "gradcam"]
-BackwardView = Literal["raw", "gray", "norm", "blur", "overlay"]
-BACKWARD_HELP = "Go back to the pixels; input is gradient x input, gradcam is for the predicted class."
-VIEW_HELP = "The backward pass as raw (default), gray, norm, blur (blurred norm), or overlay on the input."
 
 MODEL_HELP = "MODEL: efficientnet_lite0 (default), a classifier of torchvision, timm:NAME, or FILE.py:FUNCTION."
 
@@ -85,7 +77,7 @@ def cli() -> None:
 @cli.command(hidden=True, epilog=MODEL_HELP)
 @click.argument("model", required=False, shell_complete=completion.names_and_files(completion.models))
 @options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICE)
-@options.together(options.EVERY_FRAME, options.FPS)
+@options.together(options.EVERY_FRAME, options.FPS, options.MAX_KBIT, options.QUALITY)
 @click.option("--protocol", type=click.Choice(get_args(config.Protocol)), help="How to draw pictures; auto asks.")
 @click.option(
     "--theme",
@@ -155,9 +147,7 @@ def layers(show_all: bool, as_json: bool, **given: Any) -> None:
     type=click.Path(path_type=Path),
     help="Write the network's input and the layer's raw activations, too (and the gradient, with --backward).",
 )
-@click.option("--backward", metavar="MODE", type=click.Choice(get_args(BackwardMode)), help=BACKWARD_HELP)
-@click.option("--at", metavar="Y,X", help="Start the backward pass from one position of the map, or from: strongest.")
-@click.option("--view", metavar="V", type=click.Choice(get_args(BackwardView)), default="raw", help=VIEW_HELP)
+@options.BACKWARD
 @options.JSON
 def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> None:
     """Write a picture of one layer or unit, or of what drives a unit.
@@ -166,7 +156,7 @@ def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> Non
     """
     from tuivis import snapshot as work
 
-    passed = _backpass(given.pop("backward"), given.pop("view"), given.pop("at"), given["unit"])
+    passed = work.backpass(given.pop("backward"), given.pop("view"), given.pop("at"), given["unit"])
     settings = _settings(**given)
     check_target(output, ".png")
     if npz is not None:
@@ -184,6 +174,37 @@ def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> Non
         from tuivis import inline
 
         inline.show(picture, settings.protocol)
+
+
+@cli.command(epilog=MODEL_HELP)
+@options.MODEL
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICE)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.mp4",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Where the film goes; a file of that name is replaced.",
+)
+@click.option("--seconds", metavar="S", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
+@options.JSON
+def record(output: Path, seconds: float | None, as_json: bool, **given: Any) -> int:
+    """Record a video's way through MODEL: input and mosaic side by side, as MP4.
+
+    Every frame of the first video of SRC, once, at the video's rate; of a stream or a camera what comes in S seconds.
+    With --unit that unit's map takes the mosaic's place. ctrl+c keeps what is there.
+    """
+    from tuivis import record as work
+
+    check_target(output, ".mp4")
+    report = work.record(work.Request(_settings(**given), output, given["unit"], seconds))
+    printing.print_notes(report.notes)
+    if as_json:
+        printing.print_json(report)
+    else:
+        printing.print_pairs(work.summary(report))
+    return 0 if report.complete else 130
 
 
 @cli.command(epilog=MODEL_HELP)
@@ -252,7 +273,10 @@ def show_recipes(name: str | None, changes: tuple[str, ...], as_json: bool) -> N
 @options.MODEL
 @options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.DEVICE)
 @click.option(
-    "--class", "target", metavar="C", help="The class: its number or its name; the predicted one if left out."
+    "--class",
+    "target",
+    metavar="C",
+    help="The class: its number or its name; if left out, the one predicted for each picture.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @options.JSON
@@ -260,7 +284,7 @@ def rank(target: str | None, as_csv: bool, as_json: bool, **given: Any) -> None:
     """Rank a layer's units by what they do for a class.
 
     Three ways: by ablation (how far the class's output falls when the unit is zero), by gradient x activation, and by
-    activation. It looks at the first picture of SRC.
+    activation. Scores are means over the pictures of SRC.
     """
     from tuivis import rank as work
 
@@ -343,28 +367,14 @@ def run(arguments: list[str] | None = None) -> int:
     return 2
 
 
-def _backpass(mode: BackwardMode | None, view: BackwardView, at: str | None, unit: int | None) -> Backpass | None:
-    """Return the backward pass that the options ask for, its layer left open."""
-    if mode is None:
-        if at is not None:
-            raise UserError("--at needs a backward pass: give --backward, too")
-        return None
-    from tuivis.engine.values import Backpass
-
-    if unit is None:
-        raise UserError(f"--backward {mode} needs a unit: give --unit N")
-    start: Any = at or "map"
-    if at not in (None, "strongest"):
-        numbers = str(at).split(",")
-        if len(numbers) != 2 or not all(number.strip().isdecimal() for number in numbers):
-            raise UserError(f"--at {printable(at)} is no position: give a row and a column (--at 3,12), or strongest")
-        start = tuple(map(int, numbers))
-    return Backpass(mode, view, "", unit, start)
-
-
 def _settings(**given: Any) -> Settings:
     """Return the settings of the file, overridden by what was given on the command line."""
-    return msgspec.structs.replace(config.load(), **{k: v for k, v in given.items() if v not in (None, ())})
+    settings = msgspec.structs.replace(config.load(), **{k: v for k, v in given.items() if v not in (None, ())})
+    try:
+        msgspec.msgpack.encode(settings)
+    except UnicodeEncodeError as error:
+        raise no_utf8(error) from error
+    return settings
 
 
 def _check_theme(name: str) -> None:

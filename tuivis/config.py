@@ -14,6 +14,7 @@ from tuivis.errors import UserError, nearest, printable
 
 Protocol = Literal["auto", "kitty", "sixel", "iterm", "halfblock", "ascii"]
 Colours = Literal["ember", "dusk", "gray"]
+Quality = Literal["256", "64", "16", "half", "quarter"]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Whether videos show all their frames, however long that takes.
     fps
         Frames per second at most, of what moves.
+    max_kbit
+        Kilobits per second, at most, that pictures take.
+    quality
+        The best quality of what moves: levels, or 16 levels in half or quarter detail.
     """
 
     model: str = "efficientnet_lite0"
@@ -51,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: dict[str, str] = {}
     every_frame: bool = False
     fps: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    max_kbit: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    quality: Quality | None = None
 
 
 def config_path() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -52,7 +52,7 @@ class Conversation:
                 self._tell(event)
         raise DiedError(f"the engine {await self._engine.ending()}: its log is {printable(self._log)}")
 
-    async def follow(self, command: Command) -> AsyncIterator[Event]:
+    async def follow(self, command: Command) -> AsyncGenerator[Event, None]:
         """Send `command` and yield all events until the caller has enough.
 
         Raises
@@ -80,10 +80,7 @@ async def conversation(tell: Callable[[Progress], None]) -> AsyncIterator[Conver
         If it does not start.
     """
     log = config.log_path()
-    try:
-        engine = await Engine.start(log)
-    except OSError as error:
-        raise UserError(f"cannot start the engine: {error.strerror}: {printable(error.filename)}") from error
+    engine = await Engine.start(log)
     try:
         yield Conversation(engine, log, tell)
     finally:

@@ -31,6 +31,7 @@ class TerminalReport(msgspec.Struct, frozen=True):
     name: str
     protocol: str
     why: str
+    pacing: str
     cell: tuple[int, int] | None
     round_trip_ms: float | None
     true_colour: bool
@@ -81,6 +82,7 @@ def _describe(terminal: Terminal, choice: protocols.Choice) -> TerminalReport:
         name=terminal.name or f"does not say (TERM is {os.environ.get('TERM', 'not set')})",
         protocol=choice.protocol,
         why=choice.why,
+        pacing=protocols.pacing(terminal, choice),
         cell=terminal.cell,
         round_trip_ms=None if terminal.round_trip is None else terminal.round_trip * 1000,
         true_colour=terminal.true_colour,
@@ -133,6 +135,7 @@ def _terminal_lines(terminal: TerminalReport | None) -> list[tuple[str, str]]:
         ("cell", cell),
         ("colours", terminal.colours),
         ("link", ", ".join([*(link or ["local"]), trip])),
+        ("pacing", terminal.pacing),
     ]
 
 

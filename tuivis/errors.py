@@ -10,6 +10,11 @@ class UserError(Exception):
     """One clear line for the user: what, which value, what to do instead."""
 
 
+def no_utf8(error: UnicodeEncodeError) -> UserError:
+    """Return what to say of a name whose bytes are no UTF-8, so that it cannot be sent to an engine."""
+    return UserError(f"the name {printable(error.object)} is not UTF-8: rename it, or use a link with another name")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether memory ran out, the processor's or a GPU's. torch has no class for the former."""
     text = str(error)

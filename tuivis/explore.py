@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from textual.theme import BUILTIN_THEMES
-
 from tuivis.app import TuivisApp
 from tuivis.config import Settings
-from tuivis.errors import UserError, nearest, printable
 from tuivis.keys import check_keys
 from tuivis.render.probe import probe
 from tuivis.render.protocols import choose
 from tuivis.screens.explore import ExploreScreen
-from tuivis.themes import THEMES
 from tuivis.widgets.display import Display
 from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
@@ -27,14 +23,12 @@ def run(settings: Settings) -> int:
     Raises
     ------
     UserError
-        If the settings name a theme, a binding or a protocol that does not exist.
+        If the settings name a binding or a protocol that does not exist.
     """
-    themes = [*BUILTIN_THEMES, *(theme.name for theme in THEMES)]
-    if settings.theme not in themes:
-        raise UserError(f"no theme {printable(settings.theme)}{nearest(settings.theme, themes)}")
     check_keys(settings.keys, (MosaicPane, UnitMap, LayerTree, ExploreScreen, TuivisApp))
     terminal, typed = probe(sys.stdin.fileno(), sys.stdout.fileno(), os.environ)
-    display = Display(terminal, choose(terminal, os.environ, settings.protocol))
+    choice = choose(terminal, os.environ, settings.protocol)
+    display = Display(terminal, choice, settings.max_kbit, settings.quality)
     if terminal.true_colour:
         # Over SSH the variable is lost, and Textual would reduce the placeholders' colour, which is the picture's id.
         os.environ["COLORTERM"] = "truecolor"

@@ -40,7 +40,7 @@ def check_folder(folder: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         there = False
     except (OSError, ValueError) as error:
-        raise _refusal(folder, error) from None
+        raise refusal(folder, error) from None
     if not there:
         raise UserError(f"no folder {printable(folder)}: make it first, or name another file")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -64,7 +64,7 @@ def check_target(path: Path, suffix: str) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise _refusal(path, error) from None
+        raise refusal(path, error) from None
     if not regular:
         raise UserError(f"cannot write {printable(path)}: it is there and is no file")
 
@@ -100,9 +100,15 @@ def write_whole(path: Path, data: bytes) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-        raise _refusal(path, error) from None
+        raise refusal(path, error) from None
 
 
-def _refusal(path: Path, error: OSError | ValueError) -> UserError:
+def partial(path: Path, pid: int) -> Path:
+    """Return the name under which the process `pid` writes `path` until it is whole."""
+    return path.with_name(f".{path.stem[:40]}-{pid}{path.suffix}")
+
+
+def refusal(path: Path, error: OSError | ValueError) -> UserError:
+    """Return the line that says why `path` cannot be written."""
     reason = str(getattr(error, "strerror", None) or error)
     return UserError(f"cannot write {printable(path)}: {printable(reason[:1].lower() + reason[1:])}: name another file")

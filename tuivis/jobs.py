@@ -22,7 +22,7 @@ from tuivis.engine.optimise.recipes import BUILT_IN
 from tuivis.engine.optimise.results import Result, Target, Verdict, read
 from tuivis.engine.protocol import Event
 from tuivis.errors import UserError, printable
-from tuivis.files import harmless_name
+from tuivis.files import expanded, harmless_name
 from tuivis.intents import Noted
 from tuivis.jobstate import OPEN, JobCommanded, JobQueued, JobWanted, Made, PicturesFound, shortened
 from tuivis.state import State
@@ -56,7 +56,7 @@ class Jobs:
     ) -> None:
         self._apply, self._launch = apply, launch
         self._load = Load(settings.model, settings.weights, settings.device)
-        self._sources = settings.input
+        self._sources = tuple(map(_lasting, settings.input))
         self._open: dict[int, Optimise] = {}
         self._paused: set[int] = set()
         self._engine: Engine | None = None
@@ -78,7 +78,9 @@ class Jobs:
         self._looked = True
         left = await asyncio.to_thread(unfinished, self.folder)
         for number, manifest in enumerate(left, 1):
-            self._apply(JobQueued(msgspec.structs.replace(manifest.optimise, job=number), "unfinished"))
+            # Its pictures are measured against the photographs that it began with.
+            command = msgspec.structs.replace(manifest.optimise, job=number, sources=manifest.sources)
+            self._apply(JobQueued(command, "unfinished"))
         if left:
             self._apply(Noted(f"{len(left)} unfinished: O lists the jobs, r goes on with one"))
         self._apply(PicturesFound(await asyncio.to_thread(_pictures, self.folder)))
@@ -121,7 +123,7 @@ class Jobs:
             self._launch(self._run())
 
     def _manifest(self, command: Optimise) -> Manifest:
-        return Manifest(self._load, self._sources, command)
+        return Manifest(self._load, command.sources or self._sources, command)
 
     def _obey(self, intent: JobCommanded, state: State) -> None:
         job = state.jobs.job
@@ -145,7 +147,7 @@ class Jobs:
         while self._open:
             try:
                 engine = self._engine = await Engine.start(log, POLITE)
-            except (OSError, UserError) as error:
+            except UserError as error:
                 self._fail(f"the optimiser did not start: {error}")
                 break
             engine.send(self._load)
@@ -208,6 +210,12 @@ class Jobs:
             await self._engine.close()
 
 
+def _lasting(source: str) -> str:
+    """Return a source that is the same from any folder."""
+    path = expanded(source)
+    return str(path.absolute()) if source != "demo" and path.exists() else source
+
+
 def _pictures(folder: Path) -> tuple[Made, ...]:
     found = (_made(path) for path in sorted(folder.glob("*.json")) if not path.name.startswith("unfinished-"))
     return tuple(made for made in found if made is not None)
@@ -226,6 +234,7 @@ def _made(sidecar: Path) -> Made | None:
     except (OSError, UserError):
         return None
     picture.thumbnail((LARGEST, LARGEST))
+    channel = result.parameters.objective == "channel"
     curve = shortened(tuple(value for value in result.record.objective if value is not None))
     return Made(
         run=result.run,
@@ -236,8 +245,9 @@ def _made(sidecar: Path) -> Made | None:
         strongest=result.quality.strongest,
         verdict=_verdict(result),
         majority=result.record.majority,
-        channel=result.parameters.objective == "channel",
+        channel=channel,
         robustness=1.0 if result.quality.robustness is None else result.quality.robustness,
+        seen=result.quality.mean if channel else result.quality.maximum,
     )
 
 

@@ -24,7 +24,10 @@ CURVE = 64
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A finished picture: `pixels` is (H, W, 3) uint8, `curve` its objective, `value` that of the clean picture."""
+    """A finished picture: `pixels` is (H, W, 3) uint8, `curve` its objective, `value` that of the clean picture.
+
+    `seen` is the maximum, or the mean if that was the objective, of the unit's map for it, as for any input.
+    """
 
     run: Run
     path: str
@@ -38,6 +41,7 @@ class Made:
     """Whether the objective was the mean over the map, in place of one position."""
     robustness: float = 1.0
     """The share of the value that is left under shifts and scales."""
+    seen: float | None = None
 
     @property
     def standing(self) -> float:
@@ -77,11 +81,16 @@ class Job:
 
     @property
     def title(self) -> str:
+        """What is made, and of which layer."""
+        return f"{printable(self.command.layer)}/{self.made}"
+
+    @property
+    def made(self) -> str:
         """What is made."""
-        targets = self.command.targets
+        targets, recipes = self.command.targets, self.command.recipes
         what = targets[0].title if len(targets) == 1 else f"{len(targets)} units"
         seeds = f" ×{len(self.command.seeds)}" if len(self.command.seeds) > 1 else ""
-        return f"{printable(self.command.layer)}/{what} {','.join(each.name for each in self.command.recipes)}{seeds}"
+        return f"{what} {','.join(each.name for each in recipes)}{seeds}"
 
     @property
     def share(self) -> float:
@@ -199,15 +208,18 @@ def worked(event: object, state: JobState) -> JobState:
 def said(event: object, state: JobState) -> str:
     """Return what the status line says about an event, "" for nothing."""
     if isinstance(event, JobQueued) and event.status == "waiting":
-        return f"{Job(event.command).title} waits for its turn: O lists the jobs"
-    if not isinstance(event, JobEnded):
+        others = any(job.status in OPEN for job in state.jobs if job.command.job != event.command.job)
+        return f"{Job(event.command).title} {'waits for its turn' if others else 'starts'}: O lists the jobs"
+    if not isinstance(event, JobStarted | JobEnded):
         return ""
     job = next((job for job in state.jobs if job.command.job == event.job), None)
-    if job is None or event.how == "cancelled":
+    if job is None:
         return ""
+    if isinstance(event, JobStarted):
+        return f"{job.title} has begun: O lists the jobs"
     if event.how == "failed":
         return f"{job.title}: {event.message}"
-    return f"{job.title} is done: {printable(job.command.folder)}"
+    return "" if event.how == "cancelled" else f"{job.title} is done: {printable(job.command.folder)}"
 
 
 @singledispatch

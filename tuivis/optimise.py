@@ -7,13 +7,13 @@ import io
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from tuivis.config import Settings
 from tuivis.conversation import Conversation, DiedError, conversation, converse
@@ -110,7 +110,8 @@ def make(request: Request) -> Outcome:
     devices = _devices(request.settings)
     outcome = Outcome()
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    count = TextColumn("{task.fields[count]}", justify="right")
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         bars = [_Bars(progress, device or "") for device in devices]
 
@@ -131,13 +132,15 @@ def make(request: Request) -> Outcome:
 
 
 class _Bars:
-    """Progress of one device: pictures, and the steps of those at work."""
+    """Progress of one device: pictures, and the steps of those at work, which count in part."""
 
     def __init__(self, progress: Progress, title: str) -> None:
         self._progress = progress
-        self.pictures: TaskID = progress.add_task(f"{title} starting".strip(), total=None)
-        self._steps: TaskID = progress.add_task("steps", total=None, visible=False)
         self._title = title
+        self._done = self._at_work = self._total = 0
+        self._share = 0.0
+        self.pictures: TaskID = progress.add_task(f"{title} starting".strip(), total=None, count="")
+        self._steps: TaskID = progress.add_task("steps", total=None, visible=False, count="")
 
     def say(self, text: str) -> None:
         self._progress.update(self.pictures, description=printable(text))
@@ -145,15 +148,19 @@ class _Bars:
     def hear(self, event: Event) -> None:
         match event:
             case JobStarted():
-                title = f"{self._title} pictures".strip()
-                done = len(event.done)
-                self._progress.update(self.pictures, description=title, total=len(event.runs), completed=done)
+                self._done, self._at_work, self._total = len(event.done), 0, len(event.runs)
+                self._progress.update(self.pictures, description=f"{self._title} pictures".strip(), total=self._total)
             case Stepped():
-                title = f"step of {len(event.runs)}"
-                where = {"total": event.steps, "completed": event.step}
-                self._progress.update(self._steps, description=title, visible=True, **where)  # type: ignore[arg-type]
+                self._at_work, self._share = len(event.runs), event.step / event.steps
+                title, count = f"step of {len(event.runs)}", f"{event.step}/{event.steps}"
+                steps: dict[str, Any] = {"total": event.steps, "completed": event.step, "count": count}
+                self._progress.update(self._steps, description=title, visible=True, **steps)
             case Finished():
-                self._progress.advance(self.pictures)
+                self._done, self._at_work = self._done + 1, self._at_work - 1
+            case _:
+                return
+        completed = self._done + self._at_work * self._share
+        self._progress.update(self.pictures, completed=completed, count=f"{self._done}/{self._total}")
 
 
 async def _work(request: Request, device: str | None, share: slice, bars: _Bars, outcome: Outcome) -> None:
@@ -207,51 +214,69 @@ async def _events(engine: Conversation, command: Optimise, outcome: Outcome) -> 
 
 
 def sheets(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """Write the seeds of each unit as a square, and all units of a layer as one sheet with labels.
+    """Write sheets: the seeds of each unit as a square, its recipes side by side, and all units of a layer with labels.
 
     Raises
     ------
     UserError
         If one cannot be written.
     """
-    from tuivis.render import sheet
-
-    written = []
     by_unit: dict[tuple[str, Target], list[Result]] = {}
     by_recipe: dict[str, list[Result]] = {}
+    by_target: dict[Target, list[Result]] = {}
     for each in results:
-        by_unit.setdefault((each.run.recipe, each.run.target), []).append(each)
-    for (recipe, _), seeds in by_unit.items():
-        by_recipe.setdefault(recipe, []).append(seeds[0])
-        if len(seeds) > 1:
-            columns = int(np.ceil(np.sqrt(len(seeds))))
-            square = sheet.contact_sheet([_pixels(folder, each) for each in seeds], [""] * len(seeds), (), columns)
-            written.append(_write(folder / f"{seeds[0].run.stem.rpartition('-')[0]}-seeds.png", square))
-    for recipe, firsts in by_recipe.items():
-        if len(firsts) < 2:
-            continue
-        first = firsts[0]
-        heading = [
-            printable(f"{first.model}  {first.run.layer}  {recipe}"),
-            f"{len(firsts)} units, seed {first.run.seed}",
-        ]
-        captions = [printable(f"{each.run.target.title} {each.label}") for each in firsts]
-        columns = int(np.ceil(np.sqrt(len(firsts) * 1.25)))
-        whole = sheet.contact_sheet([_pixels(folder, each) for each in firsts], captions, heading, columns)
-        written.append(_write(folder / harmless_name(first.run.layer, recipe, "sheet.png"), whole))
+        seeds = by_unit.setdefault((each.run.recipe, each.run.target), [])
+        if not seeds:
+            by_recipe.setdefault(each.run.recipe, []).append(each)
+            by_target.setdefault(each.run.target, []).append(each)
+        seeds.append(each)
+    written = [_square(folder, seeds) for seeds in by_unit.values() if len(seeds) > 1]
+    written += [_compared(folder, firsts) for firsts in by_target.values() if len(firsts) > 1]
+    written += [_layer(folder, firsts) for firsts in by_recipe.values() if len(firsts) > 1]
     return written
+
+
+def _square(folder: Path, seeds: Sequence[Result]) -> Path:
+    """Write the pictures of one unit by one recipe."""
+    name = f"{seeds[0].run.stem.rpartition('-')[0]}-seeds.png"
+    return _sheet(folder, name, seeds, [""] * len(seeds), (), int(np.ceil(np.sqrt(len(seeds)))))
+
+
+def _compared(folder: Path, firsts: Sequence[Result]) -> Path:
+    """Write the first pictures of one unit by several recipes, each under the recipe's name."""
+    first = firsts[0]
+    title = f"{first.model}  {first.run.layer}  {first.run.target.title} {first.label}".strip()
+    heading = [printable(title), f"{len(firsts)} recipes, seed {first.run.seed}"]
+    # Without the recipe and the seed a picture's name is the unit's.
+    name = f"{first.run.stem.rsplit('-', 2)[0]}-recipes.png"
+    return _sheet(folder, name, firsts, [printable(each.run.recipe) for each in firsts], heading, min(4, len(firsts)))
+
+
+def _layer(folder: Path, firsts: Sequence[Result]) -> Path:
+    """Write the first pictures of several units by one recipe, each under the unit's number and class."""
+    first = firsts[0]
+    title = printable(f"{first.model}  {first.run.layer}  {first.run.recipe}")
+    heading = [title, f"{len(firsts)} units, seed {first.run.seed}"]
+    captions = [printable(f"{each.run.target.title} {each.label}") for each in firsts]
+    name = harmless_name(first.run.layer, first.run.recipe, "sheet.png")
+    return _sheet(folder, name, firsts, captions, heading, int(np.ceil(np.sqrt(len(firsts) * 1.25))))
+
+
+def _sheet(
+    folder: Path, name: str, results: Sequence[Result], captions: Sequence[str], heading: Sequence[str], columns: int
+) -> Path:
+    from tuivis.render import sheet
+
+    picture = sheet.contact_sheet([_pixels(folder, each) for each in results], captions, heading, columns)
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    write_whole(folder / name, data.getvalue())
+    return folder / name
 
 
 def _pixels(folder: Path, result: Result) -> NDArray[np.uint8]:
     with Image.open(folder / result.picture) as picture:
         return np.asarray(picture.convert("RGB"))
-
-
-def _write(path: Path, picture: Image.Image) -> Path:
-    data = io.BytesIO()
-    picture.save(data, "PNG")
-    write_whole(path, data.getvalue())
-    return path
 
 
 def _devices(settings: Settings) -> tuple[str | None, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import click
 
-from tuivis import completion
+from tuivis import completion, config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,6 +44,15 @@ INPUT = click.option(
 EVERY_FRAME = click.option(
     "--every-frame", is_flag=True, default=None, help="Show all frames of a video, however slow."
 )
+MAX_KBIT = click.option(
+    "--max-kbit",
+    metavar="K",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Kilobits a second at most, for pictures.",
+)
+QUALITY = click.option(
+    "--quality", type=click.Choice(get_args(config.Quality)), help="The best quality of what moves: levels, or detail."
+)
 FPS = click.option("--fps", metavar="F", type=click.FloatRange(min=0, min_open=True), help="Frames per second at most.")
 LAYER = click.option("--layer", metavar="L", help="The layer's name, as `tuivis layers` lists it.")
 UNIT = click.option("--unit", metavar="N", type=click.IntRange(min=0), help="The unit's number, from 0.")
@@ -64,4 +73,14 @@ MAKING = together(
     click.option("--resume", "existing", flag_value="resume", help="Make what is missing, from where it stopped."),
     click.option("--show", is_flag=True, help="Print the pictures in the terminal, too."),
     JSON,
+)
+
+BackwardMode = Literal["gradient", "deconv", "guided", "input", "gradcam"]
+BackwardView = Literal["raw", "gray", "norm", "blur", "overlay"]
+BACKWARD_HELP = "Go back to the pixels; input is gradient x input, gradcam is for the predicted class."
+VIEW_HELP = "The backward pass as raw (default), gray, norm, blur (blurred norm), or overlay on the input."
+BACKWARD = together(
+    click.option("--backward", metavar="MODE", type=click.Choice(get_args(BackwardMode)), help=BACKWARD_HELP),
+    click.option("--at", metavar="Y,X", help="Start the backward pass from one position of the map, or: strongest."),
+    click.option("--view", metavar="V", type=click.Choice(get_args(BackwardView)), default="raw", help=VIEW_HELP),
 )

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import Hold, Seek
 from tuivis.engine.events import Shown
-from tuivis.intents import PictureStepped
+from tuivis.intents import Noted, PictureStepped
 from tuivis.playback import FrameStepped, Sought, Ticked
+from tuivis.render.protocols import COMPRESS
 from tuivis.state import State
 from tuivis.widgets.display import Display
 
 SLIDE = 3.0
 """Seconds that a picture of the slide show stays."""
-LOOK_AGAIN = 0.02
+LOOK_AGAIN = 0.005
 """Seconds, at most, between looks whether the link has room."""
 
 
@@ -42,7 +43,7 @@ class Player:
         self._pause = 1 / fps if fps else 0.0
         self._asked = 0.0
         self._takes = 0.0
-        self._idle = False
+        self._idle = self._advised = False
         self._slide: asyncio.TimerHandle | None = None
         self._tick: asyncio.TimerHandle | None = None
 
@@ -68,13 +69,23 @@ class Player:
             self._idle = True
             if event.fresh:
                 self._takes = time.monotonic() - self._asked
+                self._advise()
             self._go_on()
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        for timer in (self._tick, self._slide):
+            if timer is not None:
+                timer.cancel()
+        self._idle = False
 
     def _go_on(self) -> None:
         """Ask for another frame as soon as the link will have room for it."""
         if self._tick is not None or not self._idle or not self._state().wants_frame:
             return
-        wait = max(self._asked + self._pause - time.monotonic(), self._display.patience(self._takes))
+        # What is recorded must not wait for the link.
+        patience = 0.0 if self._state().recording.runs else self._display.patience(self._takes)
+        wait = max(self._asked + self._pause - time.monotonic(), patience)
         if wait > 0:
             self._tick = asyncio.get_running_loop().call_later(min(wait, LOOK_AGAIN), self._look_again)
         else:
@@ -84,6 +95,12 @@ class Player:
     def _look_again(self) -> None:
         self._tick = None
         self._go_on()
+
+    def _advise(self) -> None:
+        """Say once what would help a slow link."""
+        if self._display.wants_compression and not self._advised:
+            self._advised = True
+            self._apply(Noted(COMPRESS))
 
     def _show_slides(self, shown: bool) -> None:
         if self._slide is not None:

@@ -23,8 +23,17 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON; what does not print on a terminal is escaped."""
-    text = msgspec.json.format(msgspec.json.encode(value)).decode()
+    text = msgspec.json.format(msgspec.json.encode(_encodable(msgspec.to_builtins(value)))).decode()
     click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+
+
+def _encodable(value: Any) -> Any:
+    """Return `value` with the bytes of file names that are no UTF-8 spelt out, as `printable` does."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(each) for name, each in value.items()}
+    return [_encodable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def print_results(results: Sequence[Any], compare: bool, as_json: bool) -> None:
@@ -37,9 +46,10 @@ def print_results(results: Sequence[Any], compare: bool, as_json: bool) -> None:
     from tuivis import comparison
 
     console = Console(width=None if sys.stdout.isatty() else 100_000)
-    console.print(comparison.pictures(results))
+    console.print(comparison.pictures(results, console.width))
     if compare:
-        console.print(comparison.recipes(results))
+        console.print()
+        console.print(comparison.recipes(results, console.width))
 
 
 def print_pictures(paths: Iterable[Path]) -> None:

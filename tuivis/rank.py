@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuivis.config import Settings
-from tuivis.conversation import Conversation, converse
+from tuivis.conversation import Conversation, DiedError, converse
 from tuivis.engine.commands import Load, Open, Rank
 from tuivis.engine.events import Loaded, Opened, Ranked
 from tuivis.errors import UserError, nearest, printable
@@ -33,28 +33,32 @@ class RankedUnit(msgspec.Struct, frozen=True):
 
 
 class RankReport(msgspec.Struct, frozen=True):
-    """A layer's units on one picture, the one whose absence costs the class most first."""
+    """A layer's units, the one whose absence costs the class most first; scores are means over the pictures.
+
+    `target` is None where it is the predicted class, which differs from picture to picture.
+    """
 
     model: str
     weights: str
     random_weights: bool
     layer: str
-    picture: str
-    target: int
+    pictures: tuple[str, ...]
+    target: int | None
     label: str
     units: tuple[RankedUnit, ...]
     notes: tuple[str, ...] = ()
 
 
 def rank(settings: Settings, target: str | None) -> RankReport:
-    """Rank the units of the settings' layer on the first picture, for the class `target`: its number or its name.
+    """Rank the units of the settings' layer on all pictures, for the class `target`: its number or its name.
 
-    Without a class it is the one that the network predicts.
+    Without a class it is for each picture the one that the network predicts. Pictures that cannot be read are left out
+    and noted.
 
     Raises
     ------
     UserError
-        If the model, the picture, the layer or the class is not there.
+        If the model, the pictures, the layer or the class is not there.
     """
 
     async def talk(engine: Conversation) -> RankReport:
@@ -62,20 +66,40 @@ def rank(settings: Settings, target: str | None) -> RankReport:
         number = None if target is None else class_number(target, loaded.labels)
         opened = await engine.ask(Open(settings.input), Opened)
         layer = settings.layer or reduce(State(), loaded).view.layer
-        ranked = await engine.ask(Rank(0, layer, number), Ranked)
+        ranked, failures = await _on_each(engine, opened.pictures, layer, number)
+        targets = {each.target: each.label for _, each in ranked}
+        common, label = next(iter(targets.items())) if len(targets) == 1 else (None, "the one predicted for each")
         return RankReport(
             model=loaded.model,
             weights=loaded.weights,
             random_weights=loaded.random_weights,
             layer=layer,
-            picture=opened.pictures[0],
-            target=ranked.target,
-            label=ranked.label,
-            units=_units(ranked),
-            notes=(*loaded.notes, *opened.notes),
+            pictures=tuple(picture for picture, _ in ranked),
+            target=common,
+            label=label,
+            units=_units([each for _, each in ranked]),
+            notes=(*loaded.notes, *opened.notes, *failures),
         )
 
     return converse(talk)
+
+
+async def _on_each(
+    engine: Conversation, pictures: Sequence[str], layer: str, target: int | None
+) -> tuple[list[tuple[str, Ranked]], list[str]]:
+    """Return the pictures with their scores, and why some pictures have none; raise that if none has."""
+    ranked: list[tuple[str, Ranked]] = []
+    failures: list[str] = []
+    for number, picture in enumerate(pictures):
+        try:
+            ranked.append((picture, await engine.ask(Rank(number, layer, target), Ranked)))
+        except DiedError:
+            raise
+        except UserError as error:
+            failures.append(str(error))
+    if not ranked:
+        raise UserError(failures[0])
+    return ranked, failures
 
 
 def class_number(text: str, labels: Sequence[str]) -> int:
@@ -95,8 +119,9 @@ def class_number(text: str, labels: Sequence[str]) -> int:
     raise UserError(f"no class {printable(text)}{hint}")
 
 
-def _units(ranked: Ranked) -> tuple[RankedUnit, ...]:
-    scores = [each.numpy() for each in (ranked.activation, ranked.gradient, ranked.ablation)]
+def _units(ranked: Sequence[Ranked]) -> tuple[RankedUnit, ...]:
+    columns = zip(*((each.activation, each.gradient, each.ablation) for each in ranked), strict=True)
+    scores = [np.mean([each.numpy() for each in column], axis=0) for column in columns]
     orders = [np.argsort(-score, kind="stable") for score in scores]
     places = [np.argsort(order) + 1 for order in orders]
     rows = zip(*(column.tolist() for column in (*scores, *places)), strict=True)
@@ -132,6 +157,7 @@ def as_csv(report: RankReport) -> str:
 def heading(report: RankReport) -> str:
     """Return what the table is about, safe on a terminal."""
     random = ", random weights" if report.random_weights else ""
-    return printable(
-        f"{report.model}{random}, {report.layer}, {report.picture}: for class {report.target} {report.label}"
-    )
+    count = len(report.pictures)
+    seen = report.pictures[0] if count == 1 else f"mean over {count} pictures"
+    target = "" if report.target is None else f" {report.target}"
+    return printable(f"{report.model}{random}, {report.layer}, {seen}: for class{target} {report.label}")

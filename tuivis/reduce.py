@@ -62,6 +62,7 @@ from tuivis.intents import (
 from tuivis.jobstate import JobQueued, JobSelected, JobsToggled, PicturesFound, said, worked
 from tuivis.lookback import Selection, turned, visited
 from tuivis.playback import FrameStepped, Sought, Ticked, Turned, played
+from tuivis.recording import Recording
 from tuivis.state import CYCLES, Since, State, View
 
 
@@ -231,6 +232,11 @@ def _(event: SourceState, state: State) -> State:
 
 
 @_apply.register
+def _(event: Recording, state: State) -> State:
+    return replace(state, recording=event)
+
+
+@_apply.register
 def _(event: Visited, state: State) -> State:
     place = visited(state.relations, event.number) if state.look.relations else None
     if place is None:
@@ -293,7 +299,8 @@ def _(event: Progress, state: State) -> State:
 @_apply.register
 def _(event: Loaded, state: State) -> State:
     event = msgspec.structs.replace(event, layers=_in_tree_order(event.layers))
-    state = replace(state, loaded=event, note="; ".join(printable(note) for note in event.notes))
+    note = "; ".join(printable(note) for note in event.notes)
+    state = replace(state, loaded=event, messages=event.notes, note=note)
     names = [info.name for info in event.layers if info.units]
     wished = state.view.layer or state.wanted
     if wished in names:
@@ -333,8 +340,9 @@ def _(event: Opened, state: State) -> State:
     picture = min(state.view.picture, len(event.pictures) - 1)
     note = "; ".join(printable(note) for note in event.notes) or state.note
     view, playback = replace(state.view, picture=picture), played(event, state.playback)
-    ready = replace(state, phase="ready", progress=None, pictures=event.pictures, view=view, note=note)
-    return replace(ready, playback=playback)
+    messages = (*(state.loaded.notes if state.loaded else ()), *event.notes)
+    state = replace(state, pictures=event.pictures, messages=messages, playback=playback)
+    return replace(state, phase="ready", progress=None, view=view, note=note)
 
 
 @_apply.register

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from tuivis.config import Settings
 from tuivis.conversation import Conversation, converse
 from tuivis.engine.commands import Load, Open, Read
 from tuivis.engine.events import Activations, Backward, Loaded, Opened
-from tuivis.engine.values import Backpass, Kind, LayerInfo, Prediction
+from tuivis.engine.values import Backpass, BackwardMode, BackwardView, Kind, LayerInfo, Prediction
 from tuivis.errors import UserError, printable
 from tuivis.export import raw_arrays
 from tuivis.files import harmless_name, write_whole
@@ -184,14 +184,44 @@ def take(settings: Settings, unit: int | None, backward: Backpass | None = None)
         loaded = await engine.ask(Load(settings.model, settings.weights, settings.device), Loaded)
         opened = await engine.ask(Open(settings.input), Opened)
         layer = settings.layer or reduce(State(), loaded).view.layer
-        _check_unit(unit, layer, loaded.layers)
+        check_unit(unit, layer, loaded.layers)
         passed = backward and msgspec.structs.replace(backward, layer=layer)
         return Snapshot(loaded, opened, await engine.ask(Read(1, 0, layer, passed), Activations), unit)
 
     return converse(talk)
 
 
-def _check_unit(unit: int | None, layer: str, infos: Sequence[LayerInfo]) -> None:
+def backpass(mode: BackwardMode | None, view: BackwardView, at: str | None, unit: int | None) -> Backpass | None:
+    """Return the backward pass that the options of the command ask for, its layer left open.
+
+    Raises
+    ------
+    UserError
+        If they do not go together.
+    """
+    if mode is None:
+        if at is not None:
+            raise UserError("--at needs a backward pass: give --backward, too")
+        return None
+    if unit is None:
+        raise UserError(f"--backward {mode} needs a unit: give --unit N")
+    start: Any = at or "map"
+    if at not in (None, "strongest"):
+        numbers = str(at).split(",")
+        if len(numbers) != 2 or not all(number.strip().isdecimal() for number in numbers):
+            raise UserError(f"--at {printable(at)} is no position: give a row and a column (--at 3,12), or strongest")
+        start = tuple(map(int, numbers))
+    return Backpass(mode, view, "", unit, start)
+
+
+def check_unit(unit: int | None, layer: str, infos: Sequence[LayerInfo]) -> None:
+    """Refuse a unit that the layer has not.
+
+    Raises
+    ------
+    UserError
+        If it has not.
+    """
     units = next((info.units for info in infos if info.name == layer), 0)
     if unit is not None and units and unit >= units:
         raise UserError(f"there is no unit {unit} in layer {printable(layer)}: choose one from 0 to {units - 1}")

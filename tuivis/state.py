@@ -16,6 +16,7 @@ from tuivis.intents import (
 from tuivis.jobstate import JobState
 from tuivis.lookback import Look
 from tuivis.playback import Playback
+from tuivis.recording import Recording
 from tuivis.render.colormap import GAMMAS, Name
 from tuivis.render.mosaic import Layout, fit
 
@@ -77,6 +78,8 @@ class State:
     """What went wrong and what to do, until it is mended."""
     note: str = ""
     """One line about the last thing that happened."""
+    messages: tuple[str, ...] = ()
+    """What loading the model and opening the pictures had to say."""
     trouble: str = ""
     """Why the picture cannot be shown, until another one is."""
     canvas: tuple[int, int] = (0, 0)
@@ -99,6 +102,7 @@ class State:
     look: Look = field(default_factory=Look)
     jobs: JobState = field(default_factory=JobState)
     playback: Playback = field(default_factory=Playback)
+    recording: Recording = field(default_factory=Recording)
     rested: bool = False
     """Whether the selection rests: relations are not asked for while it moves."""
 

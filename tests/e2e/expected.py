@@ -41,7 +41,11 @@ def activation(layer: str = LAYER, photograph: str = "coffee.png") -> NDArray[np
     """Return (units, h, w): the layer's output for one of scikit-image's photographs."""
     from skimage.data import data_dir
 
-    picture = Image.open(Path(data_dir) / photograph).convert("RGB")
+    return activation_of(Image.open(Path(data_dir) / photograph).convert("RGB"), layer)
+
+
+def activation_of(picture: Image.Image, layer: str = LAYER) -> NDArray[np.float32]:
+    """Return (units, h, w): the layer's output for a picture."""
     factor = 256 / min(picture.size)
     picture = picture.resize((int(picture.width * factor), int(picture.height * factor)), Image.Resampling.BICUBIC)
     left, top = round((picture.width - 224) / 2), round((picture.height - 224) / 2)

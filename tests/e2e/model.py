@@ -49,10 +49,22 @@ class Kind:
 
 
 KITTY = Kind("kitty(0.41.1)", kitty=True, true_colour=True)
+OLD_KITTY = Kind("kitty(0.26.5)", kitty=True, true_colour=True)
 SIXEL = Kind("XTerm(379)", sixel=True, true_colour=True)
 ITERM = Kind("iTerm2 3.5.0", true_colour=True)
 TRUE_COLOUR = Kind(true_colour=True)
 PLAIN = Kind()
+PROTOCOLS = {
+    "kitty": KITTY,
+    "kitty-placed": OLD_KITTY,
+    "sixel": SIXEL,
+    "iterm": ITERM,
+    "halfblock": TRUE_COLOUR,
+    "ascii": PLAIN,
+}
+"""A terminal for each way of showing pictures."""
+OPTIONS = {"ascii": ("--protocol", "ascii")}
+"""Of the command line, for what is never chosen where characters can have colours."""
 
 
 @dataclass

@@ -195,6 +195,7 @@ def test_the_doctor_works_without_a_terminal(folder: Path) -> None:
         (["snapshot", "net.py:twins", "-o", "x.jpeg"], "ends in .png"),
         (["snapshot", "net.py:twins", "-o", "x.png", "--npz", "x.png"], "ends in .npz"),
         (["snapshot", "net.py:twins", "-o", "folder.png"], "is no file"),
+        (["snapshot", "net.py:twins", "--input", "a\udcff", "-o", "x.png"], r"the name a\udcff is not UTF-8"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(folder: Path, arguments: list[str], words: str) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.decoders import Pixels
 from tests.e2e.desktop import Desktop
 from tests.e2e.expected import activation, ember, levels
+from tests.e2e.live import clip
 from tests.e2e.ssh import Sshd
 from tuivis.render import colormap
 
@@ -20,8 +22,11 @@ TOLERANCE = 3
 """By channel: Sixel's colours are in percent, and kitty's go through a graphics card's colour space."""
 
 
-def is_mosaic(screen: Pixels, entries: int) -> bool:
-    """Say whether the first layer's mosaic, the frame around unit 0, is anywhere on the screen."""
+def is_mosaic(screen: Pixels, entries: int, values: NDArray[np.float32] | None = None) -> bool:
+    """Say whether the first layer's mosaic, the frame around unit 0, is anywhere on the screen.
+
+    `values` are its activations, those of the first photograph if left out.
+    """
     selected, gutter = ember()[[colormap.SELECTED, colormap.GUTTER]].astype(int)
     frame = np.argwhere((np.abs(screen - selected) <= TOLERANCE).all(axis=2))
     if len(frame) == 0:
@@ -36,7 +41,7 @@ def is_mosaic(screen: Pixels, entries: int) -> bool:
     columns = 0
     while np.abs(screen[top + centres[5], left + columns * pitch + centres[5]] - gutter).max() > TOLERANCE:
         columns += 1
-    colours = ember(entries)[colormap.coarsen(levels(activation()), entries)].astype(int)
+    colours = ember(entries)[colormap.coarsen(levels(activation() if values is None else values), entries)].astype(int)
     right = []
     for each in range(112):
         y = top + each // columns * pitch + centres
@@ -55,6 +60,18 @@ def test_the_screen_shows_the_activations(sshd: Sshd, folder: Path, name: str, e
         desktop.until(lambda screen: not is_mosaic(screen, entries))
         desktop.press("Escape")
         desktop.until(lambda screen: is_mosaic(screen, entries))
+
+
+@pytest.mark.parametrize(("name", "entries"), [("xterm", 32), ("kitty", 256)])
+def test_a_video_plays_and_stands_still(sshd: Sshd, folder: Path, name: str, entries: int) -> None:
+    frames = clip(folder / "clip.avi")
+    with Desktop(name, sshd.command("--input", "clip.avi", folder=folder), folder) as desktop:
+        # It plays: at least two frames are seen, in whatever quality.
+        desktop.until(lambda screen: bool((screen == ember()[colormap.SELECTED]).all(axis=2).any()) or entries == 32)
+        first = desktop.look()
+        desktop.until(lambda screen: float((np.abs(screen.astype(int) - first) > 40).mean()) > 0.05)
+        desktop.press("space")
+        desktop.until(lambda screen: any(is_mosaic(screen, entries, values) for values in frames))
 
 
 EDIT = """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.model import ITERM, KITTY, SIXEL, Kind
+from tests.e2e.model import OPTIONS, PROTOCOLS
 from tests.e2e.ssh import Sshd, program_id
 from tests.e2e.terminal import TUIVIS, Terminal, alive, engine_of, gone_within
 
@@ -32,10 +32,12 @@ def is_as_before(terminal: Terminal) -> bool:
     return blank and terminal.screen.is_restored and termios.tcgetattr(terminal.master) == terminal.modes_before
 
 
-@pytest.mark.parametrize("kind", [KITTY, SIXEL, ITERM], ids=["kitty", "sixel", "iterm"])
-def test_q_leaves_nothing_behind(folder: Path, kind: Kind) -> None:
-    with Terminal(TUIVIS, kind) as terminal:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_q_leaves_nothing_behind(folder: Path, protocol: str) -> None:
+    with Terminal((*TUIVIS, *OPTIONS.get(protocol, ())), PROTOCOLS[protocol]) as terminal:
         pids = started(terminal)
+        assert terminal.find(rf"· {protocol} ·")
+        assert bool(terminal.screen.images) == protocol.startswith("kitty")
         assert not is_as_before(terminal)
         terminal.type("q")
         assert gone_within(SOON, pids, lambda: terminal.process.poll() or terminal.listen(0.02))

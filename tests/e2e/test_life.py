@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.e2e.expected import LAYER, activation, drawn, ember, is_shown, layout_in, levels, mosaic, pane
-from tests.e2e.model import ALTERNATE
+from tests.e2e.model import ALTERNATE, OPTIONS, PROTOCOLS
 from tests.e2e.ssh import needs
 from tests.e2e.terminal import TUIVIS, Terminal, engine_of, tree
 
@@ -59,24 +59,46 @@ def test_the_picture_follows_the_window(folder: Path) -> None:
         terminal.until_text("espresso")
 
 
-def test_ctrl_z_and_fg_bring_back_the_whole_screen(folder: Path) -> None:
+def seen(terminal: Terminal, title: str) -> bytes:
+    """Return what the pane whose title starts with `title` shows, its pixels and its characters, if it is there."""
+    try:
+        box, (width, height) = pane(terminal.screen, title), terminal.screen.cell
+    except LookupError:
+        return b""
+    rows, columns = slice(box.row, box.row + box.rows), slice(box.column, box.column + box.columns)
+    pixels = terminal.screen.pixels()[rows.start * height : rows.stop * height, columns.start * width :]
+    characters = [line[columns] for line in terminal.screen.lines()[rows]]
+    return pixels[:, : box.columns * width].tobytes() + "\n".join(characters).encode()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_ctrl_z_and_fg_bring_back_the_whole_screen(folder: Path, protocol: str) -> None:
     needs("bash")
+    panes = (LAYER, "coffee.png", "predictions", "unit", "layers")
     shell = ("env", "PS1=ready ", "bash", "--norc", "--noprofile", "-i")
-    with Terminal(shell) as terminal:
+    with Terminal(shell, PROTOCOLS[protocol]) as terminal:
         terminal.until_text("ready")
-        terminal.type(" ".join(TUIVIS) + "\r")
-        terminal.until(lambda: shows(terminal, activation()))
-        terminal.settle()
-        before = terminal.screen.pixels()
+        terminal.type(" ".join((*TUIVIS, *OPTIONS.get(protocol, ()))) + "\r")
+        terminal.until_text("espresso")
+        terminal.until_text("rank .* of 112")
+        terminal.settle(1.5)
+        assert terminal.find(rf"· {protocol} ·")
+        before = [seen(terminal, title) for title in panes]
+        assert all(before)
         terminal.type("\x1a")
         terminal.until_text("Stopped")
         assert ALTERNATE not in terminal.screen.modes
         terminal.type("stty -a\r")
         terminal.until_text(r"\s(icanon|echo)\b")
         terminal.type("fg\r")
-        terminal.until(lambda: ALTERNATE in terminal.screen.modes and np.array_equal(terminal.screen.pixels(), before))
+        terminal.until(lambda: ALTERNATE in terminal.screen.modes and terminal.find("espresso") is not None)
+        terminal.until(lambda: [seen(terminal, title) for title in panes] == before)
         terminal.type("l")
-        terminal.until(lambda: shows(terminal, activation(), 1))
+        terminal.until_text(r"\bunit 1\s")
+        terminal.until(lambda: seen(terminal, LAYER) != before[0])
+        terminal.type("q")
+        terminal.until(lambda: ALTERNATE not in terminal.screen.modes)
+        assert not terminal.screen.images
 
 
 def test_an_engine_that_dies_is_named_and_restarted(folder: Path, home: Path) -> None:

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.e2e.model import TRUE_COLOUR
+from tests.e2e.terminal import TUIVIS, Terminal
 from tests.e2e.test_cli import error_of, tuivis
 
 NETWORK = """
@@ -58,6 +60,48 @@ def test_pictures_sidecars_squares_and_sheets(folder: Path) -> None:
     again = error_of("optimize", "net.py:make", *COMMON, *arguments)
     assert "--resume" in again
     assert "--overwrite" in again
+
+
+def test_all_recipes_are_compared_in_a_table_and_on_a_sheet(folder: Path) -> None:
+    arguments = ["--layer", "0", "--units", "5", "--recipe", "all", "--set", "steps=3", "-o", "out"]
+    result = tuivis("optimise", "net.py:make", *COMMON, *arguments)
+    assert result.returncode == 0, result.stderr
+    made, compared = result.stdout.split("\n\n")
+    names = [f"yosinski-{n}-free" for n in (1, 2, 3, 4)] + ["distill", "maco", "pixel"]
+    assert [line.split()[0] for line in compared.splitlines()[1:]] == names
+    assert [line.split()[0] for line in made.splitlines()[1:]] == [f"0-5-{n.replace('-', '_')}-0" for n in names]
+    for each in names:
+        record = json.loads(Path("out", f"0-5-{each.replace('-', '_')}-0.json").read_text())
+        assert (record["run"]["recipe"], len(record["record"]["objective"])) == (each, 3)
+    with Image.open("out/0-5-recipes.png") as sheet:
+        # Four columns of 24 x 32 pixels.
+        assert sheet.width > 4 * 24 and sheet.height > 2 * 32
+
+
+def test_towards_a_picture_and_towards_a_vector(folder: Path) -> None:
+    np.save("v.npy", np.arange(8, dtype=np.float32))
+    arguments = ["--layer", "0", "--towards", "a.png", "--towards", "v.npy", "--set", "steps=20", "-o", "out"]
+    result = tuivis("optimise", "net.py:make", *COMMON, *arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    found = {each["run"]["target"]["name"]: each for each in json.loads(result.stdout)}
+    assert found.keys() == {"like a", "v"}
+    for name, each in found.items():
+        assert each["record"]["objective"][-1] > each["record"]["objective"][0]
+        assert each["quality"]["rank"] == 0 and each["quality"]["maximum"] is None
+        assert Path("out", f"0-{name.replace(' ', '_')}-distill-0.png").exists()
+
+
+def test_show_prints_the_pictures_and_the_table_fits_the_terminal(folder: Path) -> None:
+    arguments = ("--classes", "dog,hen", "--set", "steps=3", "-o", "out", "--show")
+    with Terminal((*TUIVIS, "optimise", "net.py:make", *COMMON, *arguments), TRUE_COLOUR, size=(80, 50)) as terminal:
+        assert terminal.drain() == 0
+        lines = [line.rstrip() for line in terminal.screen.lines()]
+        assert lines[0].split()[:3] == ["picture", "label", "verdict"]
+        assert [line.split()[1] for line in lines[1:3]] == ["dog", "hen"]
+        assert "--json all" in lines[3]
+        row = lines.index("out/output-distill-sheet.png")
+        assert any("▀" in line for line in lines[row + 1 :])
+        assert terminal.screen.is_restored
 
 
 def test_a_killed_engine_is_started_again_and_finishes(folder: Path) -> None:
@@ -105,9 +149,15 @@ def test_a_search_ranks_its_draws_and_writes_recipes(folder: Path) -> None:
         (["--layer", "1", "--units", "8"], "no unit 8 in layer 1: choose from 0 to 7"),
         (["--layer", "9", "--units", "1"], "no layer 9"),
         (["--units", "one"], "no units one: write 0-15,130"),
+        (["--towards", "b.png"], "no picture b.png among the inputs: did you mean a.png?"),
+        (["--towards", "short.npy"], "short.npy holds 3 numbers: the layer has 4 units"),
+        (["--towards", "odd.npy"], "odd.npy is no .npy file of numbers"),
+        (["--towards", "none.npy"], "none.npy: No such file"),
         ([], "nothing to do: name --units, --classes or --towards"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(folder: Path, arguments: list[str], message: str) -> None:
+    np.save("short.npy", np.zeros(3))
+    Path("odd.npy").write_text("no array")
     assert message in error_of("optimise", "net.py:make", *COMMON, *arguments, "-o", "out")
     assert not Path("out").exists()

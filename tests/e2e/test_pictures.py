@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tests.decoders import Pixels, xterm_colour
 from tests.e2e.expected import LAYER, activation, drawn, ember, is_shown, layout_in, levels, mosaic, pane
-from tests.e2e.model import ITERM, KITTY, PLAIN, SIXEL, TRUE_COLOUR, Kind, Model
+from tests.e2e.model import ITERM, KITTY, OLD_KITTY, PLAIN, SIXEL, TRUE_COLOUR, Kind, Model
 from tests.e2e.ssh import Sshd
 from tests.e2e.terminal import Terminal
 from tuivis.render.colormap import GUTTER, SELECTED
@@ -35,7 +35,9 @@ def in_cells(screen: Model, down: int) -> tuple[NDArray[np.uint8], tuple[int, in
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "tolerance"), [(KITTY, 256, 0), (ITERM, 256, 0), (SIXEL, 32, 2)], ids=["kitty", "iterm", "sixel"]
+    ("kind", "size", "tolerance"),
+    [(KITTY, 256, 0), (OLD_KITTY, 256, 0), (ITERM, 256, 0), (SIXEL, 32, 2)],
+    ids=["kitty", "kitty-placed", "iterm", "sixel"],
 )
 def test_pixels_are_the_activations(sshd: Sshd, folder: Path, kind: Kind, size: int, tolerance: int) -> None:
     with Terminal(sshd.command(folder=folder), kind) as terminal:

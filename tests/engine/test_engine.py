@@ -155,9 +155,12 @@ def test_what_a_skipped_show_has_made_the_ui_give_up_is_answered_again(folder: P
         mailbox.put(msgspec.structs.replace(SHOW, generation=2, **changes))
         if changes == {"unit": 1}:
             taken = mailbox.take()
+            assert taken is not None
             assert [show.unit for show in taken[1]] == [2]
             assert [type(event) for event in server.carry_out(*taken)] == [Unit, Shown]
-    answered = list(server.carry_out(*mailbox.take()))
+    taken = mailbox.take()
+    assert taken is not None
+    answered = list(server.carry_out(*taken))
     assert [type(event) for event in answered] == [Frame, Mosaic, Unit, Shown]
     assert all(isinstance(event, Frame | Mosaic | Unit | Shown) and event.generation == 2 for event in answered)
 

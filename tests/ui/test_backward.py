@@ -14,6 +14,7 @@ from tuivis.config import Settings
 from tuivis.engine import models
 from tuivis.engine.events import Backward
 from tuivis.engine.sources import open_pictures
+from tuivis.intents import UnitChosen
 from tuivis.render import colormap
 from tuivis.widgets.backward import BackwardPane, BackwardPicture
 from tuivis.widgets.layers import LayerTree
@@ -179,7 +180,7 @@ async def test_the_panel_names_field_relatives_and_classes_and_keys_visit_them()
         found = running.state.relations
         assert found is not None and found.field is not None and found.effective is not None
         shown = text(running, RelationsText)
-        assert f"{found.field.width}×{found.field.height}" in shown
+        assert f"{found.field.width}×{found.field.height} (cut)" in shown
         kept: list[torch.Tensor] = []
         for layer in ("_blocks.9", LAYER):
             reference.module.get_submodule(layer).register_forward_hook(lambda _m, _i, out: kept.append(out))
@@ -202,6 +203,17 @@ async def test_the_panel_names_field_relatives_and_classes_and_keys_visit_them()
         await running.until(boxed)
         await running.press("1")
         assert (running.state.view.layer, running.state.view.unit) == ("_blocks.9", found.feeding[0].unit)
+
+
+async def test_a_field_inside_the_picture_is_not_said_to_be_cut() -> None:
+    async with explorer(Settings(layer="_blocks.0"), size=(200, 60)) as running:
+        running.app.apply(UnitChosen(9))
+        await running.press("W")
+        await running.until(lambda: "fed by" in text(running, RelationsText))
+        assert running.state.relations is not None
+        field = running.state.relations.field
+        assert field is not None and field.top and field.left
+        assert f"sees {field.width}×{field.height}, 95% in" in text(running, RelationsText)
 
 
 async def test_switching_off_shows_predictions_before_and_after_and_r_puts_all_back() -> None:
@@ -256,44 +268,6 @@ async def test_i_sorts_by_what_units_do_for_the_class() -> None:
         ablation = running.state.mosaic.order.numpy()
         assert sorted(ablation) == list(range(len(ablation)))
         assert len(set(ablation[:20]) & set(gradient.order.numpy()[:40])) >= 5
-
-
-NETWORK = """
-import torch
-from torch import nn
-
-class Cut(nn.Module):
-    def forward(self, x):
-        with torch.no_grad():
-            return x * 2
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Conv2d(3, 4, 3)
-        self.cut = Cut()
-        self.last = nn.Conv2d(4, 5, 3)
-    def forward(self, x):
-        return self.last(self.cut(self.first(x))).mean((2, 3))
-
-def make():
-    net = Net()
-    net.input_size = (3, 16, 16)
-    return net
-"""
-
-
-async def test_a_backward_pass_that_fails_is_a_line_and_the_explorer_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(NETWORK)
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
-    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="last")
-    async with explorer(settings) as running:
-        await running.pilot.press("b")
-        await running.until(lambda: "it ends in cut (Cut)" in running.state.note)
-        assert running.state.look.mode is None
-        while running.state.view.layer != "first":
-            await running.press("u")
-        await backward(running, "b")
 
 
 async def test_e_writes_picture_and_raw_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from textual.command import CommandList
+from textual.events import MouseScrollDown, MouseScrollUp
+from textual.widget import Widget
 
+from tests.decoders import Screen
 from tests.ui.explorer import Explorer, explorer, gone
 from tuivis.config import Settings
 from tuivis.engine import models
@@ -18,14 +23,19 @@ from tuivis.engine.events import Mosaic
 from tuivis.engine.sources import open_pictures
 from tuivis.render import colormap
 from tuivis.render.mosaic import compose, mark
+from tuivis.render.picture import CellSize
 from tuivis.screens.help import Help
 from tuivis.screens.prompt import Prompt
+from tuivis.screens.search import Palette
 from tuivis.widgets.input import InputPane
 from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.predictions import Predictions
 from tuivis.widgets.status import StatusLine
 from tuivis.widgets.unit import UnitMap, UnitNumbers, UnitPanel
+
+ASKED = re.compile(rb"\x1b7\x1b\[\d+;\d+H\x1b\[6n\x1b8|\x1b\[\d\dm")
+"""What asks the terminal whether a frame is drawn; and the paper, which has no colour of its own without a terminal."""
 
 
 def independent(picture: int, layer: str) -> torch.Tensor:
@@ -74,7 +84,7 @@ async def test_the_first_screen_shows_the_network_looking_at_a_photograph() -> N
         unit = activation[57]
         numbers = text_of(app.explore.query_one(UnitNumbers))
         row, column = divmod(int(unit.argmax()), unit.shape[1])
-        assert f"max {float(unit.max()):.4g} at ({row}, {column})" in numbers
+        assert f"max {float(unit.max()):.4g} at {row},{column}" in numbers
         assert f"mean {float(unit.mean()):.4g}" in numbers
         assert f"active {float((unit > 0).float().mean()):.0%}" in numbers
         rank = 1 + int((activation.amax((1, 2)) > unit.max()).sum())
@@ -150,6 +160,41 @@ async def test_layers_and_pictures_step_and_the_unit_stays() -> None:
         listed = len(running.state.layers)
         await running.press("A")
         assert len(running.state.layers) > listed
+
+
+async def test_shift_moves_by_three() -> None:
+    async with explorer(Settings(layer="_blocks.10")) as running:
+        assert running.state.layout is not None
+        columns = running.state.layout.columns
+        for key, unit in (("shift+right", 3), ("L", 6), ("J", 6 + 3 * columns), ("shift+down", 6 + 6 * columns)):
+            await running.press(key)
+            assert running.state.view.unit == unit
+        for key, unit in (("K", 6 + 3 * columns), ("shift+up", 6), ("H", 3), ("shift+left", 0)):
+            await running.press(key)
+            assert running.state.view.unit == unit
+
+
+async def test_the_palette_runs_a_command() -> None:
+    async with explorer(Settings(layer="_blocks.10")) as running:
+        await running.pilot.press("ctrl+p")
+        await running.until(lambda: isinstance(running.app.screen, Palette))
+        await running.pilot.press(*"boost")
+        found = running.app.screen.query_one(CommandList)
+        await running.until(lambda: found.option_count == 1 and "Boost" in str(found.get_option_at_index(0).prompt))
+        await running.press("enter", "enter")
+        await running.until(lambda: running.app.screen is running.app.explore and running.state.view.boost == 0.3)
+
+
+async def test_the_wheel_over_the_layers_scrolls_them_and_chooses_none() -> None:
+    async with explorer(Settings(layer="_blocks.0")) as running:
+        tree = running.app.explore.query_one(LayerTree)
+        assert tree.max_scroll_y > 0
+        top = tree.scroll_offset.y
+        await running.pilot._post_mouse_events([MouseScrollDown] * 3, LayerTree, offset=(5, 5))
+        await running.until(lambda: tree.scroll_offset.y > top)
+        await running.pilot._post_mouse_events([MouseScrollUp] * 3, LayerTree, offset=(5, 5))
+        await running.until(lambda: tree.scroll_offset.y == top)
+        assert running.state.view.layer == "_blocks.0"
 
 
 async def test_the_tree_has_the_focus_by_tab_and_walks_the_layers() -> None:
@@ -273,6 +318,38 @@ async def test_a_terminal_that_is_too_small_says_so_and_recovers() -> None:
         await running.pilot.resize_terminal(80, 24)
         await running.until(running.settled)
         assert running.app.explore.query_one(MosaicPane).region.area > 0
+
+
+async def test_lines_of_text_take_the_width_of_another_terminal() -> None:
+    async with explorer(size=(200, 60)) as running:
+        predictions = running.app.explore.query_one(Predictions)
+        for width in (80, 200):
+            await running.pilot.resize_terminal(width, 24)
+            await running.until(lambda: painted(predictions) == [str(line) for line in predictions.lines()])
+        names = [each.label for each in running.state.frame.top] if running.state.frame else []
+        assert names and all(line.startswith(name[:18]) for line, name in zip(painted(predictions), names, strict=True))
+
+
+async def test_no_pane_blanks_what_another_shows_in_its_old_place() -> None:
+    async with explorer(Settings(layer="_conv_stem"), (80, 24), "sixel") as running:
+        pane, tree = running.app.explore.query_one(MosaicPane), running.app.explore.query_one(LayerTree)
+        await running.until(lambda: pane.picture is not None and pane._is_current())
+        old, before = pane._box(), len(running.sent)
+        await running.pilot.resize_terminal(120, 40)
+        await running.until(lambda: pane.canvas[0] > 400 and pane.picture is not None and pane._is_current())
+        place = tree.region
+        assert old is not None and old.column < place.right and old.row < place.bottom
+        screen = Screen(120, 40, CellSize(8, 16))
+        for text in running.sent[before:]:
+            screen.feed(ASKED.sub(b"", text.encode()))
+        # What Textual has written stands.
+        assert all(screen.glyphs[y][x][0] == "x" for x in place.column_range for y in place.line_range)
+
+
+def painted(widget: Widget) -> list[str]:
+    """Return the lines that are on the screen."""
+    rows = [widget.render_line(y).text.strip() for y in range(widget.size.height)]
+    return [row for row in rows if row]
 
 
 async def test_a_killed_engine_is_told_and_starts_again_where_it_was() -> None:

@@ -93,16 +93,17 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
                 assert np.array_equal(each.pixels, np.asarray(image))
             quality = results[each.run.recipe, each.run.seed].quality
             assert (each.value, each.robustness) == (quality.objective, quality.robustness)
+            assert each.seen == quality.mean
         assert panel_has_pictures(running)
-        assert "maco, pixel · 4 pictures" in str(running.app.explore.query_one(OptimisedPane).border_title)
+        assert "2 recipes · 4 pictures" in str(running.app.explore.query_one(OptimisedPane).border_title)
         shown = running.app.explore.query_one(OptimisedPicture).picture
         assert shown is not None
         best = max(
             made, key=lambda each: each.value * (results[each.run.recipe, each.run.seed].quality.robustness or 1)
         )
         numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
-        assert best.verdict in numbers and f"picture {best.value:.4g}" in numbers
-        assert running.state.unit is not None and f"mean: input {running.state.unit.mean:.4g}" in numbers
+        assert best.verdict in numbers and f"picture {best.seen:.4g}" in numbers
+        assert running.state.unit is not None and f"input mean {running.state.unit.mean:.4g}" in numbers
         await running.press("l")
         assert not panel_has_pictures(running)
 
@@ -110,6 +111,7 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
 async def test_a_job_grows_pauses_goes_on_and_is_cancelled_while_another_waits(tmp_path: Path) -> None:
     async with explorer(network(tmp_path, delay=0.05)) as running:
         await running.pilot.press("p", "enter")
+        await running.until(lambda: "1/0 distill has begun" in running.state.note)
         await running.until(lambda: any(s.pixels is not None for s in job(running).samples.values()))
         numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
         assert "/512 · " in numbers and "left" in numbers and "▁" in numbers
@@ -128,6 +130,20 @@ async def test_a_job_grows_pauses_goes_on_and_is_cancelled_while_another_waits(t
         await running.pilot.press("O")
         await running.until(lambda: not pane.display)
         assert running.app.explore.query_one(MosaicPane).has_focus
+
+
+async def test_recipes_side_by_side_are_named_in_the_order_of_their_pictures(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path), size=(80, 24)) as running:
+        await running.pilot.press("p", "j", "space", "j", "space", "enter", "O")
+        pane = running.app.explore.query_one(JobsPane)
+        assert "0 maco,pixel" in pane.render().plain
+        await running.until(lambda: status(running) == "done")
+        assert [each.run.recipe for each in running.state.jobs.made["1", 0]] == ["maco", "pixel"]
+        numbers = running.app.explore.query_one(OptimisedNumbers)
+        assert numbers.render().plain.splitlines()[0] == "maco · pixel"
+        await running.until(lambda: numbers.content_size.height == len(numbers.render().plain.splitlines()))
+        picture = running.app.explore.query_one(OptimisedPicture)
+        assert picture.content_size.height >= 4
 
 
 async def test_escape_starts_nothing(tmp_path: Path) -> None:
@@ -182,7 +198,7 @@ async def test_s_shows_each_finished_picture_in_its_tile_framed_and_dims_the_oth
     async with explorer(network(tmp_path)) as running:
         mosaic = running.app.explore.query_one(MosaicPane)
         await running.pilot.press("s")
-        await running.until(lambda: "P makes them" in str(mosaic.border_title))
+        await running.until(lambda: "no pictures: press P" in str(mosaic.border_title))
         await running.pilot.press("s", "p", *"jj", "enter")
         await running.until(lambda: status(running) == "done" and mosaic.picture is not None)
         before, layout = mosaic.picture, running.state.layout

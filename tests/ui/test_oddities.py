@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from textual.events import MouseScrollDown
+from textual.widgets import Static
 
 from tests.ui.explorer import explorer
 from tuivis.config import Settings
 from tuivis.engine.values import INFINITE, NOT_A_NUMBER
 from tuivis.render import colormap
+from tuivis.screens.messages import Messages
 from tuivis.widgets.input import InputPane
 from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
@@ -121,6 +124,21 @@ async def test_a_broken_picture_is_told_and_the_next_one_shown(odd: Settings) ->
         await running.until(lambda: all(pane.picture is not None for pane in panes))
 
 
+async def test_what_loading_had_to_say_can_be_read_again(odd: Settings) -> None:
+    async with explorer(odd, size=(80, 24)) as running:
+        await running.press("l")
+        assert running.state.note == ""
+        await running.pilot.press("N")
+        await running.until(lambda: isinstance(running.app.screen, Messages))
+        listed = "\n".join(str(each.render()) for each in running.app.screen.query(Static))
+        assert running.state.loaded is not None and running.state.loaded.notes
+        assert all(note in listed for note in running.state.loaded.notes)
+        # A file in the folder of pictures that is none.
+        assert "net.py" in listed
+        await running.press("escape")
+        assert running.app.screen is running.app.explore
+
+
 async def test_the_input_pane_shows_what_the_network_sees(odd: Settings, tmp_path: Path) -> None:
     async with explorer(odd, protocol="kitty") as running:
         shown = running.app.explore.query_one(InputPane).picture
@@ -166,6 +184,17 @@ async def test_an_engine_without_memory_ends_is_told_and_starts_again(odd: Setti
         await running.pilot.press("w", "r")
         await running.until(running.settled)
         assert running.state.banner == ""
+
+
+async def test_an_engine_that_cannot_be_started_is_told(odd: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/no such python")
+        async with explorer(odd) as running:
+            assert running.state.phase == "lost"
+            assert "did not start: cannot start the engine, /no such python: No such file" in running.state.banner
+            patch.undo()
+            await running.press("r")
+            assert running.state.banner == ""
 
 
 async def test_random_weights_are_named_as_such() -> None:

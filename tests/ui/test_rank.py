@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from skimage.data import data_dir
 
 from tests.ui.test_backward import LAYER, Reference
 from tuivis import cli
 
 
 def test_a_layer_is_ranked_for_a_class_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["rank", "efficientnet_lite0", "--layer", LAYER, "--class", "Espresso"]
+    photograph = str(Path(data_dir) / "coffee.png")
+    arguments = ["rank", "efficientnet_lite0", "--input", photograph, "--layer", LAYER, "--class", "Espresso"]
     assert cli.run([*arguments, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["target"], report["label"], len(report["units"])) == (967, "espresso", 112)
@@ -38,6 +42,33 @@ def test_a_layer_is_ranked_for_a_class_by_its_name(capsys: pytest.CaptureFixture
     assert cli.run([*arguments, "--csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [int(row["unit"]) for row in rows] == [unit["unit"] for unit in report["units"]]
+
+
+def test_several_pictures_count_by_their_means_and_damaged_ones_are_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("coffee.png", "chelsea.png"):
+        shutil.copy(Path(data_dir) / name, folder)
+    (folder / "broken.png").write_bytes(b"no picture")
+
+    def ranked(source: Path, *arguments: str) -> Any:
+        given = ["--input", str(source), "--layer", "_blocks.15", "--json", *arguments]
+        assert cli.run(["rank", "efficientnet_lite0", *given]) == 0
+        report = json.loads(capsys.readouterr().out)
+        return report | {"units": {unit["unit"]: unit for unit in report["units"]}}
+
+    both = ranked(folder)
+    assert (both["pictures"], both["target"]) == (["chelsea.png", "coffee.png"], None)
+    assert len(both["notes"]) == 1 and "broken.png" in both["notes"][0]
+    alone = [ranked(folder / name) for name in both["pictures"]]
+    assert alone[0]["target"] != alone[1]["target"] == 967
+    for unit, row in both["units"].items():
+        for score in ("ablation", "gradient", "activation"):
+            mean = (alone[0]["units"][unit][score] + alone[1]["units"][unit][score]) / 2
+            assert row[score] == pytest.approx(mean, rel=1e-4, abs=1e-5)
+    assert ranked(folder, "--class", "espresso")["label"] == "espresso"
 
 
 def test_what_cannot_be_ranked_or_gone_back_from_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

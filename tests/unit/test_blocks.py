@@ -47,7 +47,7 @@ def test_update_writes_the_cells_that_changed() -> None:
     screen.feed(data)
     assert (screen.pixels() == expected(screen, after, BOX)).all()
     assert re.findall(rb"\x1b\[(\d+);(\d+)H", data) == [(b"10", b"34"), (b"53", b"11")]
-    assert len(re.findall("▀| ", data.decode())) == 16
+    assert len(re.findall("[▀▄ ]", data.decode())) == 16
     assert encoder.update(after, BOX, [Rect(0, 0, 9, 9)]) == b""
 
 
@@ -60,6 +60,17 @@ def test_runs_of_one_colour_are_written_once() -> None:
     assert data == (
         b"\x1b7\x1b[m\x1b[1;1H\x1b[48;2;10;20;30m" + flat + b"\x1b[2;1H\x1b[38;2;40;50;60m" + mixed + b"\x1b8"
     )
+
+
+def test_a_cell_keeps_the_colours_in_force_whichever_half_they_are_in() -> None:
+    pixels = np.array([[0, 1, 0, 2], [1, 0, 1, 0]], np.uint8)
+    table = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90]], np.uint8)
+    picture = Picture(pixels, table)
+    data = HalfBlocks().draw(picture, Box(0, 0, 4, 1))
+    assert data.decode() == ("\x1b7\x1b[m\x1b[1;1H\x1b[38;2;10;20;30;48;2;40;50;60m▀▄▀\x1b[48;2;70;80;90m▄\x1b8")
+    screen = Screen(4, 1, cell=CELL)
+    screen.feed(data)
+    assert (screen.pixels() == picture.rgb()).all()
 
 
 @pytest.mark.parametrize("picture", [mosaic(256), photograph()])

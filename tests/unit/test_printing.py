@@ -15,3 +15,8 @@ def test_json_holds_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[
     assert "Müsli 画" in printed
     assert "\\u009b31m" in printed
     assert json.loads(printed) == {"names": names}
+
+
+def test_json_spells_out_what_is_no_utf8_in_a_files_name(capsys: pytest.CaptureFixture[str]) -> None:
+    printing.print_json({"files": ("a\udcff.png",), "Müsli": 1.5, "none": None})
+    assert json.loads(capsys.readouterr().out) == {"files": ["a\\udcff.png"], "Müsli": 1.5, "none": None}

@@ -62,6 +62,18 @@ def test_a_smaller_picture_leaves_nothing_of_the_first() -> None:
         assert not differs(screen, small)
 
 
+def test_erase_leaves_alone_what_is_no_longer_the_panes() -> None:
+    screen, encoder, picture = Screen(), Sixel(CELL), mosaic(16)
+    screen.feed(encoder.draw(picture, BOX))
+    before, room = screen.pixels(), BOX._replace(column=BOX.column + 10, row=BOX.row + 2)
+    screen.feed(encoder.erase(room))
+    after, left, top = screen.pixels(), room.column * CELL.width, room.row * CELL.height
+    assert (after[top:, left:] == Screen().pixels()[top:, left:]).all()
+    assert (after[:top] == before[:top]).all() and (after[:, :left] == before[:, :left]).all()
+    encoder.draw(picture, BOX)
+    assert encoder.erase(Box(0, 0, 1, 1)) == b""
+
+
 def test_erase_and_forget() -> None:
     screen, encoder, picture = Screen(), Sixel(CELL), mosaic(16)
     screen.feed(encoder.draw(picture, BOX))

@@ -11,10 +11,27 @@ BOX = Box(0, 0, 40, 20)
 
 
 def unwrapped(data: bytes) -> bytes:
-    """What tmux hands on; everything must have been wrapped."""
+    """What tmux hands on; everything but the text of cells must have been wrapped."""
+    data, cells = without_cells(data)
+    return handed_on(data) + cells
+
+
+def without_cells(data: bytes) -> tuple[bytes, bytes]:
+    cells = re.search(rb"\x1b7.*\x1b8$", data)
+    return (data[: cells.start()], cells[0]) if cells else (data, b"")
+
+
+def handed_on(data: bytes) -> bytes:
     sequence = rb"\x1bPtmux;((?:[^\x1b]|\x1b\x1b)*)\x1b\\"
     assert re.sub(sequence, b"", data) == b""
     return b"".join(re.findall(sequence, data)).replace(b"\x1b\x1b", b"\x1b")
+
+
+def test_the_first_cells_have_the_colour_of_the_pane() -> None:
+    picture = Picture(np.zeros((50, 50, 3), np.uint8))
+    wrapped = ThroughTmux(KittyPlaceholders(7, CellSize(8, 16)))
+    wrapped.paper = b"48;2;1;2;3"
+    assert b"\x1b[0;48;2;1;2;3;38;2;0;0;7m" in wrapped.draw(picture, BOX)
 
 
 def test_the_terminal_gets_what_the_encoder_sends() -> None:

@@ -20,7 +20,7 @@ from tuivis.engine.diagnosis import where_gradients_end
 from tuivis.engine.layout import tensors
 from tuivis.engine.rules import ACTIVATION_NODES, Rule, Rules
 from tuivis.engine.taps import Layers, Tap, at, blame, not_computed, scores
-from tuivis.errors import UserError, printable
+from tuivis.errors import UserError, is_out_of_memory, printable
 
 Position = tuple[int, int]
 """(row, column) in a unit's map."""
@@ -152,9 +152,9 @@ class Recording:
                 retain_graph=True,
                 allow_unused=True,
             )
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             message = " ".join(str(error).split())
             raise UserError(f"No gradient through {printable(self.layer)}: {printable(message)}") from error
         if image is None:

@@ -19,8 +19,8 @@ from tuivis.engine.events import Failed, Welcome
 from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, printable
 
-GRACE = 0.5
-"""Seconds for each step of an engine's end: stdin closed, then SIGTERM, then SIGKILL."""
+GRACE = (1.5, 0.5)
+"""Seconds after each step of an engine's end: stdin closed (it may save its work), then SIGTERM; then SIGKILL."""
 
 LONGEST_LOG = 1 << 20
 """Bytes. A longer log starts anew with the next engine."""
@@ -44,14 +44,7 @@ class Engine:
             If its log cannot be written, it does not start, or it speaks another version of the protocol.
         """
         with _opened(log) as stderr:
-            process = await asyncio.create_subprocess_exec(
-                *(command or (sys.executable, "-m", "tuivis.engine")),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=stderr,
-                # A ctrl+c in the terminal is for the UI, which then ends its engines.
-                start_new_session=True,
-            )
+            process = await _spawn(command or (sys.executable, "-m", "tuivis.engine"), stderr)
         engine = cls(process)
         engine.send(Hello(protocol.VERSION, f"tuivis {__version__}"))
         answer = await engine._receive()
@@ -103,13 +96,25 @@ class Engine:
         """End the process: close its stdin, then terminate, then kill."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        for end in (self._process.terminate, self._process.kill):
+        for seconds, end in zip(GRACE, (self._process.terminate, self._process.kill), strict=True):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), GRACE)
+                await asyncio.wait_for(self._process.wait(), seconds)
                 return
             with contextlib.suppress(ProcessLookupError):
                 end()
         await self._process.wait()
+
+
+async def _spawn(command: tuple[str, ...], stderr: BinaryIO) -> asyncio.subprocess.Process:
+    """Start `command` with a pipe at each of its other ends."""
+    pipe = asyncio.subprocess.PIPE
+    try:
+        # A ctrl+c in the terminal is for the UI, which then ends its engines.
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=stderr, start_new_session=True
+        )
+    except OSError as error:
+        raise UserError(f"cannot start the engine, {printable(command[0])}: {printable(error.strerror)}") from error
 
 
 def _opened(log: Path) -> BinaryIO:

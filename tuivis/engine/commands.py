@@ -8,7 +8,7 @@ import msgspec
 
 from tuivis.engine.optimise.recipes import Recipe
 from tuivis.engine.optimise.results import Target
-from tuivis.engine.values import Backpass, Normalisation, Off, Order, Tiles
+from tuivis.engine.values import Array, Backpass, Normalisation, Off, Order, Tiles
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
@@ -141,6 +141,36 @@ class Rank(msgspec.Struct, frozen=True, tag=True):
     target: int | None = None
 
 
+class Record(msgspec.Struct, frozen=True, tag=True):
+    """Begin an MP4 of `width` x `height` pixels, both even, of `rate` frames per second. Answered by `Recorded`.
+
+    Needs no model. The film has its name `path` when it is whole; unless it is to `replace` what has that name then,
+    it gets one that nothing has. It ends as if told to when the stream of commands does.
+    """
+
+    path: str
+    width: int
+    height: int
+    rate: float
+    replace: bool = False
+
+
+class Append(msgspec.Struct, frozen=True, tag=True):
+    """Show a picture, (height, width, 3) uint8, from second `at` of the film on; None: the last one until then.
+
+    Answered by `Recorded`, or by `Failed`: that is the end of the film, and nothing is left of it.
+    """
+
+    pixels: Array | None
+    at: float
+
+
+class EndRecording(msgspec.Struct, frozen=True, tag=True):
+    """End the film with second `at`. Answered by `Recorded` with its path, or by `Failed`."""
+
+    at: float
+
+
 class ListDevices(msgspec.Struct, frozen=True, tag=True):
     """Answered by `Devices`."""
 
@@ -170,6 +200,8 @@ class Optimise(msgspec.Struct, frozen=True, tag=True):
         Pixels of the longer side of a preview; 0 sends none.
     checkpoint_seconds
         How often what was done so far is saved.
+    sources
+        The photographs, where they are others than those of `Open`.
     """
 
     job: int
@@ -183,6 +215,7 @@ class Optimise(msgspec.Struct, frozen=True, tag=True):
     batch: int = 0
     preview: int = 96
     checkpoint_seconds: float = 10.0
+    sources: tuple[str, ...] = ()
 
 
 class Pause(msgspec.Struct, frozen=True, tag=True):

@@ -28,6 +28,8 @@ def where_gradients_end(module: nn.Module, tap: Tap, batch: Tensor) -> UserError
     def look(name: str, part: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         taken = any(tensor.requires_grad for _, tensor in tensors(inputs))
         given = [tensor for _, tensor in tensors(output)]
+        # Gradients that are off outside the module are the doing of one around it.
+        taken = taken and torch.is_grad_enabled()
         if taken and given and not any(tensor.requires_grad for tensor in given):
             lost.append((name, part))
 
@@ -45,8 +47,8 @@ def where_gradients_end(module: nn.Module, tap: Tap, batch: Tensor) -> UserError
     layer = printable(tap.layer)
     if not lost:
         return UserError(
-            f"No gradient gets from {layer} to the input: the model detaches it or computes with integers between its "
-            "modules, or the input does not influence it. Choose a layer before that."
+            f"No gradient gets from {layer} to the input: around its modules the model uses torch.no_grad, detaches, "
+            "or computes with integers; or the input does not influence this layer. Choose a layer before that."
         )
     name, part = lost[0]
     return UserError(

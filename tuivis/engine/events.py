@@ -65,7 +65,8 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
     holds the classes that were ahead before, too.
 
     Of a moving source: `age` is the seconds between the frame's time and this event, `seconds` its place in a video of
-    `length` seconds (None where there is none), `dropped` the frames of the source that were not shown so far.
+    `length` seconds and `rate` frames per second (None where there is none) that has ended `lap` times before,
+    `dropped` the frames of the source that were not shown so far.
     """
 
     generation: int
@@ -78,6 +79,8 @@ class Frame(msgspec.Struct, frozen=True, tag=True):
     age: float = 0.0
     seconds: float | None = None
     length: float | None = None
+    rate: float | None = None
+    lap: int = 0
     dropped: int = 0
 
 
@@ -220,6 +223,15 @@ class Devices(msgspec.Struct, frozen=True, tag=True):
 
     devices: tuple[DeviceInfo, ...]
     packages: dict[str, str]
+
+
+class Recorded(msgspec.Struct, frozen=True, tag=True):
+    """A film has so many `frames`, `bytes` and `seconds` now; with a `path` it is whole, and there."""
+
+    frames: int
+    bytes: int
+    seconds: float
+    path: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

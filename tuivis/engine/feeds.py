@@ -30,13 +30,14 @@ AGAIN = 1.0
 class Moment:
     """A frame: `pixels` (H, W, 3) uint8 RGB, its monotonic time `at`, and in a video its place in `seconds`.
 
-    `era` counts how often the source was moved before the frame was read.
+    `era` counts how often the source was moved before the frame was read, `lap` how many times a video has ended.
     """
 
     pixels: NDArray[np.uint8]
     at: float
     seconds: float | None = None
     era: int = 0
+    lap: int = 0
 
 
 class Feed(ABC):
@@ -51,13 +52,18 @@ class Feed(ABC):
     ----------
     length
         Seconds of the whole, None where there is no end.
+    rate
+        Frames per second of a video, None where it is not known.
+    lap
+        How many times a video has ended.
     dropped
         Frames that came and were not shown.
     """
 
     def __init__(self, prepare: Prepare) -> None:
         self.length: float | None = None
-        self.dropped = 0
+        self.rate: float | None = None
+        self.dropped = self.lap = 0
         self._prepare = prepare
         self._message = ""
         self._newest: Moment | None = None

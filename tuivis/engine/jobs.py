@@ -21,6 +21,10 @@ class Jobs:
         self._jobs: dict[int, tuple[Job, Iterator[JobEvent]]] = {}
         self._paused: set[int] = set()
 
+    def __len__(self) -> int:
+        """Return how many there are, paused ones included."""
+        return len(self._jobs)
+
     @property
     def busy(self) -> bool:
         """Whether there is something to do."""
@@ -52,6 +56,11 @@ class Jobs:
         except UserError as error:
             del self._jobs[number]
             return JobEnded(number, "failed", str(error))
+
+    def save(self) -> None:
+        """Save how far the job at work is; the others have been saved, or have not begun."""
+        for job, _ in self._jobs.values():
+            job.save()
 
     def fail(self, message: str) -> JobEnded:
         """End the job at work because of an error that is not the user's."""

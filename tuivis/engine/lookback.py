@@ -19,7 +19,7 @@ from tuivis.engine.models import Model
 from tuivis.engine.rules import Rule
 from tuivis.engine.taps import Layers
 from tuivis.engine.values import Array, Backpass, Box, Share
-from tuivis.errors import UserError, printable
+from tuivis.errors import UserError, is_out_of_memory, printable
 
 RULES: dict[str, Rule] = {"gradient": "gradient", "input": "gradient", "deconv": "deconv", "guided": "guided"}
 SHARES = 4
@@ -141,12 +141,12 @@ class Lookback:
             effective = fields.effective_field(recording, unit, strongest)
             feeding = relations.feeding(recording, unit, [name for name in below if name in recording.activations])
             del recording
-        except UserError as error:
-            notes.append(str(error))
+        except Exception as error:
+            notes.append(explained(error))
         try:
             fed, classes = relations.pushed(module, layers, batch, show.layer, unit, above=above)
-        except UserError as error:
-            notes.append(str(error))
+        except Exception as error:
+            notes.append(explained(error))
         up, down = self._classes(classes)
         shown = show.generation, show.picture, show.layer, unit, field, effective
         return Relations(*shown, feeding.layer, _strongest(feeding), fed.layer, _strongest(fed), up, down, tuple(notes))
@@ -160,6 +160,14 @@ class Lookback:
             return tuple(Share(index, value, self._label(index)) for index, value in pairs if value * sign > 0)
 
         return shares(*up, 1), shares(*down, -1)
+
+
+def explained(error: Exception) -> str:
+    """Return one line for a backward pass that failed."""
+    first = printable((str(error).strip().splitlines() or [""])[0])
+    if is_out_of_memory(error):
+        return f"out of memory on the backward pass: {first}"
+    return first if isinstance(error, UserError) else f"the backward pass fails: {type(error).__name__}: {first}"
 
 
 def _recorded(passed: Backpass) -> tuple[object, ...]:

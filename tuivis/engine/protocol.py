@@ -11,7 +11,9 @@ from typing import cast
 import msgspec
 
 from tuivis.engine.commands import (
+    Append,
     Cancel,
+    EndRecording,
     Hello,
     Hold,
     ListDevices,
@@ -21,6 +23,7 @@ from tuivis.engine.commands import (
     Pause,
     Rank,
     Read,
+    Record,
     Seek,
     Show,
     Unpause,
@@ -41,6 +44,7 @@ from tuivis.engine.events import (
     Preview,
     Progress,
     Ranked,
+    Recorded,
     Relations,
     Shown,
     SourceState,
@@ -48,6 +52,7 @@ from tuivis.engine.events import (
     Unit,
     Welcome,
 )
+from tuivis.errors import no_utf8
 
 VERSION = 4
 """Raised whenever a message changes: an engine and a UI of different versions refuse each other."""
@@ -59,7 +64,9 @@ MAX_MESSAGE = 1 << 30
 """Bytes. A longer length prefix can only be garbage on the stream."""
 
 
-Command = Hello | Load | Open | Show | Hold | Seek | Read | Rank | ListDevices | Optimise | Pause | Unpause | Cancel
+RecordCommand = Record | Append | EndRecording
+JobCommand = Optimise | Pause | Unpause | Cancel
+Command = Hello | Load | Open | Show | Hold | Seek | Read | Rank | ListDevices | RecordCommand | JobCommand
 JobEvent = JobStarted | Stepped | Preview | Finished | JobPaused | JobEnded
 Event = (
     Welcome
@@ -75,6 +82,7 @@ Event = (
     | SourceState
     | Ranked
     | Activations
+    | Recorded
     | Devices
     | Failed
     | JobEvent
@@ -86,8 +94,17 @@ _events = msgspec.msgpack.Decoder(Event)
 
 
 def encode(message: Command | Event) -> bytes:
-    """Return `message` with its length in front."""
-    body = _encoder.encode(message)
+    """Return `message` with its length in front.
+
+    Raises
+    ------
+    UserError
+        If a name in it has bytes that are no UTF-8.
+    """
+    try:
+        body = _encoder.encode(message)
+    except UnicodeEncodeError as error:
+        raise no_utf8(error) from error
     return len(body).to_bytes(4, "little") + body
 
 

@@ -6,12 +6,14 @@ even in the middle of a forward pass. The main thread does the work.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
+import time
 import traceback
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,7 +22,9 @@ import msgspec
 from tuivis import __version__
 from tuivis.engine import events, protocol
 from tuivis.engine.commands import (
+    Append,
     Cancel,
+    EndRecording,
     Hello,
     Hold,
     ListDevices,
@@ -30,6 +34,7 @@ from tuivis.engine.commands import (
     Pause,
     Rank,
     Read,
+    Record,
     Seek,
     Show,
     Unpause,
@@ -39,13 +44,25 @@ from tuivis.engine.protocol import Command, Event
 from tuivis.errors import UserError, is_out_of_memory, printable
 
 if TYPE_CHECKING:
+    from tuivis.engine.recording import Recorder
     from tuivis.engine.viewer import Viewer
 
 
+SAVING = 1.0
+"""Seconds after the end of the commands in which the step at work may end, so that it can be saved."""
+
+
 class Mailbox:
-    """Commands that wait, in order; of successive `Show` commands only the newest."""
+    """Commands that wait, in order; of successive `Show` commands only the newest.
+
+    Attributes
+    ----------
+    ended
+        Whether there will be no more.
+    """
 
     def __init__(self) -> None:
+        self.ended = False
         self._commands: deque[tuple[Command, tuple[Show, ...]]] = deque()
         self._arrived = threading.Condition()
 
@@ -60,19 +77,28 @@ class Mailbox:
             self._commands.append((command, skipped))
             self._arrived.notify()
 
-    def take(self) -> tuple[Command, tuple[Show, ...]]:
-        """Wait for a command and remove it; return it with the `Show` commands that it replaced."""
+    def end(self) -> None:
+        """Take note that there will be no more commands."""
         with self._arrived:
-            self._arrived.wait_for(lambda: self._commands)
-            return self._commands.popleft()
+            self.ended = True
+            self._arrived.notify()
+
+    def take(self) -> tuple[Command, tuple[Show, ...]] | None:
+        """Wait for a command and remove it; return it with the `Show` commands that it replaced, None at the end."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._commands or self.ended)
+            return None if self.ended else self._commands.popleft()
 
     def waiting(self) -> bool:
         """Say whether there is a command."""
         return bool(self._commands)
 
 
-def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
-    """Put every command of `stream` into `mailbox`; end the process at the end of the stream."""
+def read_commands(stream: BinaryIO, mailbox: Mailbox, busy: Callable[[], bool], close: Callable[[], None]) -> None:
+    """Put every command of `stream` into `mailbox`; `close`, and end the process soon after the end of the stream.
+
+    At once, unless `busy` says that there is something to be saved.
+    """
     try:
         while length := stream.read(4):
             size = int.from_bytes(length, "little")
@@ -83,6 +109,10 @@ def read_commands(stream: BinaryIO, mailbox: Mailbox) -> None:
         sys.stderr.write(f"engine: not a command: {error}\n")
         sys.stderr.flush()
         os._exit(2)
+    mailbox.end()
+    close()
+    if busy():
+        time.sleep(SAVING)
     os._exit(0)
 
 
@@ -93,6 +123,7 @@ class Server:
         self._stream = stream
         # Imported at the first `Load`: the handshake must not wait for torch.
         self._viewer: Viewer | None = None
+        self._recorder: Recorder | None = None
         self._jobs = Jobs()
         self._loaded: Load | None = None
         self._sources: tuple[str, ...] = ()
@@ -104,13 +135,16 @@ class Server:
         self._stream.flush()
 
     def run(self, mailbox: Mailbox) -> None:
-        """Carry out commands until the process ends; while none waits, jobs take their steps."""
+        """Carry out commands until there are no more; while none waits, jobs take their steps."""
         self._mailbox = mailbox
-        while True:
+        while not mailbox.ended:
             if self._jobs.busy and not mailbox.waiting():
                 self._advance()
                 continue
-            command, skipped = mailbox.take()
+            taken = mailbox.take()
+            if taken is None:
+                break
+            command, skipped = taken
             try:
                 for event in self.carry_out(command, skipped):
                     self.send(event)
@@ -121,6 +155,14 @@ class Server:
                 if is_out_of_memory(error):
                     os._exit(protocol.OUT_OF_MEMORY)
                 self._fail(command, _explain(error))
+
+    def has_jobs(self) -> bool:
+        """Say whether there is something to save."""
+        return len(self._jobs) > 0
+
+    def save(self) -> None:
+        """Save how far the jobs are."""
+        self._jobs.save()
 
     def carry_out(self, command: Command, skipped: tuple[Show, ...] = ()) -> Iterable[Event]:
         """Yield the answers to `command`."""
@@ -141,6 +183,8 @@ class Server:
                 yield self._loaded_viewer().read(command)
             case Rank():
                 yield from self._loaded_viewer().rank(command)
+            case Record() | Append() | EndRecording():
+                yield self._recording().obey(command)
             case ListDevices():
                 yield _devices()
             case Optimise():
@@ -164,8 +208,12 @@ class Server:
         from tuivis.engine.optimise.job import Job
         from tuivis.engine.optimise.manifest import Manifest
 
-        manifest = Manifest(self._loaded, self._sources, command)
-        self._jobs.add(Job(manifest, viewer.model, viewer.layers, viewer.pictures))
+        sources, pictures = command.sources or self._sources, viewer.pictures
+        if sources != self._sources:
+            from tuivis.engine.sources import open_pictures
+
+            pictures = open_pictures(sources)
+        self._jobs.add(Job(Manifest(self._loaded, sources, command), viewer.model, viewer.layers, pictures))
 
     def _fail(self, command: Command, message: str) -> None:
         during = type(command).__name__
@@ -205,6 +253,18 @@ class Server:
         self._sources = command.sources
         return events.Opened(pictures.names, pictures.notes, pictures.kinds)
 
+    def _recording(self) -> Recorder:
+        if self._recorder is None:
+            from tuivis.engine.recording import Recorder
+
+            self._recorder = Recorder()
+        return self._recorder
+
+    def close(self) -> None:
+        """End what must not stay half-written."""
+        if self._recorder is not None:
+            self._recorder.close()
+
     def _loaded_viewer(self) -> Viewer:
         if self._viewer is None:
             raise UserError("no model is loaded")
@@ -242,9 +302,12 @@ def main() -> None:
     events = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.path.insert(0, str(Path.cwd()))
-    mailbox = Mailbox()
-    threading.Thread(target=read_commands, args=(sys.stdin.buffer, mailbox), daemon=True).start()
-    try:
-        Server(events).run(mailbox)
-    except BrokenPipeError:
-        os._exit(0)
+    mailbox, server = Mailbox(), Server(events)
+    about = (sys.stdin.buffer, mailbox, server.has_jobs, server.close)
+    threading.Thread(target=read_commands, args=about, daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):
+        server.run(mailbox)
+    server.save()
+    server.close()
+    # Nobody listens any more: what a library would do at exit need not be waited for.
+    os._exit(0)

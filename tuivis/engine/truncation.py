@@ -119,16 +119,21 @@ class Truncated:
             If the batch is too large.
         """
         if self._own is None:
-            tensor = self._stopped(batch)
-        else:
-            with _Squashes(self._own):
-                tensor = self._stopped(batch)
+            return self.read(batch)
+        with _Squashes(self._own):
+            return self._arranged(self._stopped(batch), len(batch))
+
+    def read(self, batch: Tensor) -> Tensor:
+        """Return the same as it is read from the model: after a ReLU or a softmax of the layer's own."""
+        return self._arranged(self._stopped(batch), len(batch))
+
+    def _arranged(self, tensor: Tensor, count: int) -> Tensor:
         arrangement = self._tap.arrangement
         expected = list(arrangement.shape)
-        expected[arrangement.batch] = len(batch)
+        expected[arrangement.batch] = count
         if list(tensor.shape) != expected:
             raise UserError(
-                f"layer {printable(self._tap.layer)} has shape {tuple(tensor.shape)} for {len(batch)} pictures, not "
+                f"layer {printable(self._tap.layer)} has shape {tuple(tensor.shape)} for {count} pictures, not "
                 f"{tuple(expected)}: the model mixes pictures of a batch; choose another layer"
             )
         return arrangement.apply_batch(tensor)

@@ -55,9 +55,10 @@ class Video(Feed):
         while not self.closed:
             decoder = Decoder(self._path)
             try:
-                self.length, self._origin = decoder.length, None
+                self.length, self.rate, self._origin = decoder.length, 1 / decoder.period, None
                 while not self.closed and not decoder.is_replaced and self._play(decoder):
                     decoder.rewind()
+                    self.lap += 1
                 opened, replaced = decoder.opened, decoder.is_replaced
             finally:
                 decoder.close()
@@ -130,7 +131,7 @@ class Video(Feed):
             self.dropped += 1
             return
         at = self._clock() if self._origin is None else self._origin + place
-        self.publish(Moment(pixels, at, place, era))
+        self.publish(Moment(pixels, at, place, era, self.lap))
 
     def _is_moved(self, decoder: Decoder) -> bool:
         """Show the frame that somebody wishes to see, if anybody does."""

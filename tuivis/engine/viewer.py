@@ -15,7 +15,7 @@ from tuivis.engine import devices, taps, units
 from tuivis.engine.commands import Rank, Read, Show
 from tuivis.engine.events import Activations, Failed, Frame, Loaded, Mosaic, Progress, Ranked, Shown, Unit
 from tuivis.engine.inputs import Inputs
-from tuivis.engine.lookback import Found, Lookback
+from tuivis.engine.lookback import Found, Lookback, explained
 from tuivis.engine.models import Model
 from tuivis.engine.orders import Orders
 from tuivis.engine.protocol import Event
@@ -286,7 +286,8 @@ class Viewer:
         if moment is None or feed is None:
             return {}
         age = time.monotonic() - moment.at
-        return {"age": age, "seconds": moment.seconds, "length": feed.length, "dropped": feed.dropped}
+        place = {"seconds": moment.seconds, "lap": moment.lap, "length": feed.length, "rate": feed.rate}
+        return {"age": age, **place, "dropped": feed.dropped}
 
     def _batch(self, image: torch.Tensor) -> torch.Tensor:
         return image.unsqueeze(0).to(self.model.device)
@@ -374,9 +375,4 @@ def _probabilities(output: torch.Tensor) -> torch.Tensor:
 
 def _failed(error: Exception, show: Show) -> Failed:
     """Return the event for a backward pass that failed: whatever it was, the rest goes on."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in first:
-        first = f"out of memory on the backward pass: {first}"
-    elif not isinstance(error, UserError):
-        first = f"the backward pass fails: {type(error).__name__}: {first}"
-    return Failed(printable(first), "Backward", show.generation)
+    return Failed(explained(error), "Backward", show.generation)

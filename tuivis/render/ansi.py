@@ -32,6 +32,8 @@ def blank(box: Box, paper: bytes) -> bytes:
 
     `paper` is the background's SGR parameters, empty for the terminal's own.
     """
+    if not box.columns or not box.rows:
+        return b""
     spaces = b" " * box.columns
     rows = b"".join(move(box.row + row, box.column) + spaces for row in range(box.rows))
     return SAVE + PLAIN + ground(paper) + rows + RESTORE

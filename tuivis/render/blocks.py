@@ -1,4 +1,4 @@
-"""Half blocks: every cell shows two pixels, the upper one in the foreground colour, the lower one in the background."""
+"""Half blocks: every cell shows two pixels, one in the foreground colour, the other in the background."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Colours = Literal["true", "256"]
 _DEFAULT = -1
 """The pane's background, under the last row of a picture of odd height."""
 
-_UPPER_HALF = "▀".encode()
+_UPPER_HALF, _LOWER_HALF = "▀".encode(), "▄".encode()
 
 _STEPS = np.array([0, 95, 135, 175, 215, 255])
 """The levels of xterm's 6 x 6 x 6 cube, colours 16 .. 231; the greys 8, 18, ... 238 follow."""
@@ -69,15 +69,25 @@ class HalfBlocks(Painted):
         for row, start, stop in runs(changed):
             parts.append(move(box.row + row, box.column + start))
             for upper, lower in self._held[row, start:stop].tolist():
-                # A blank has no foreground, so the one in force may stay.
-                ink = foreground if upper == lower else upper
-                if (ink, lower) != (foreground, background):
-                    paper = style(48, lower) if lower != _DEFAULT else self.paper or b"49"
-                    new = [style(38, ink)] * (ink != foreground) + [paper] * (lower != background)
+                text, ink, under = _drawn(upper, lower, foreground, background)
+                if (ink, under) != (foreground, background):
+                    paper = style(48, under) if under != _DEFAULT else self.paper or b"49"
+                    new = [style(38, ink)] * (ink != foreground) + [paper] * (under != background)
                     parts.append(b"\x1b[%bm" % b";".join(new))
-                    foreground, background = ink, lower
-                parts.append(b" " if upper == lower else _UPPER_HALF)
+                    foreground, background = ink, under
+                parts.append(text)
         return b"".join([*parts, RESTORE])
+
+
+def _drawn(upper: int, lower: int, foreground: int, background: int) -> tuple[bytes, int, int]:
+    """Return a cell's character, foreground and background, such that few of the colours in force change."""
+    if upper == lower:
+        # A blank has no foreground, so the one in force may stay.
+        return b" ", foreground, lower
+    kept = (upper == foreground) + (lower == background)
+    if lower != _DEFAULT and (lower == foreground) + (upper == background) > kept:
+        return _LOWER_HALF, lower, upper
+    return _UPPER_HALF, upper, lower
 
 
 @lru_cache(1 << 16)

@@ -20,7 +20,7 @@ def difference(before: Picture, after: Picture) -> list[Rect] | None:
     scale, palette, with heat or without. A changed frame (a border around pixels that did not change) is thin
     rectangles, so that moving a selection costs a few bytes.
     """
-    if before.pixels.shape != after.pixels.shape or before.scale != after.scale or not _same_palette(before, after):
+    if before.pixels.shape != after.pixels.shape or not _same_kind(before, after):
         return None
     changed = before.rgb() != after.rgb() if after.heat else before.pixels != after.pixels
     mask = changed.any(axis=2) if changed.ndim == 3 else changed
@@ -31,8 +31,8 @@ def difference(before: Picture, after: Picture) -> list[Rect] | None:
     return whole if len(rects) > MOST else rects
 
 
-def _same_palette(before: Picture, after: Picture) -> bool:
-    if (before.heat is None) != (after.heat is None):
+def _same_kind(before: Picture, after: Picture) -> bool:
+    if before.scale != after.scale or before.coarse != after.coarse or (before.heat is None) != (after.heat is None):
         return False
     if before.palette is None or after.palette is None:
         return before.palette is after.palette

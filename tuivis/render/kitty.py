@@ -170,7 +170,7 @@ class KittyPlaceholders:
         """Return the command that copies one frame's pixels to another."""
         return b"\x1b_Ga=c,i=%d,r=%d,c=%d,C=1,q=2\x1b\\" % (self._id, source, target)
 
-    def erase(self) -> bytes:
+    def erase(self, room: Box | None = None) -> bytes:
         """Delete the image: its placeholders show nothing from now on."""
         shown, self._box = self._box is not None, None
         return deletion(self._id) if shown else b""

@@ -41,7 +41,7 @@ class KittyPlaced:
         """Transmit the whole picture again: these terminals have no frame edits, or get them wrong."""
         return b"" if self._shown and not damage else self.draw(picture, box)
 
-    def erase(self) -> bytes:
+    def erase(self, room: Box | None = None) -> bytes:
         """Delete the image."""
         shown, self._shown = self._shown, False
         return deletion(self._id) if shown else b""

@@ -9,7 +9,7 @@ from math import ceil, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from tuivis.render.colormap import GUTTER
+from tuivis.render.colormap import GUTTER, LEVELS
 from tuivis.render.picture import Rect
 
 SMALLEST_DRAWN = 3
@@ -134,6 +134,22 @@ def _arrange(units: int, tile: tuple[int, int], zoom: int, scale: int, canvas: t
     left = (width - columns * (drawn[1] + 1) - 1) // 2
     top = (height - rows * (drawn[0] + 1) - 1) // 2
     return Layout(columns, rows, *tile, zoom, scale, max(0, left), max(0, top), (width, height), units)
+
+
+def blended(levels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """Return tiles (n, h, w) with every `times` x `times` values replaced by their mean, at the edges by fewer.
+
+    A value that is none, infinite or not a number, makes all of them what the largest of them is.
+    """
+    if times == 1:
+        return levels
+    count, height, width = levels.shape
+    padded = np.pad(levels, ((0, 0), (0, -height % times), (0, -width % times)), mode="edge")
+    blocks = padded.reshape(count, padded.shape[1] // times, times, padded.shape[2] // times, times)
+    highest = blocks.max((2, 4))
+    means = np.where(highest < LEVELS, blocks.mean((2, 4)).round().astype(np.uint8), highest)
+    spread: NDArray[np.uint8] = means.repeat(times, 1).repeat(times, 2)[:, :height, :width]
+    return spread
 
 
 def compose(levels: NDArray[np.uint8], layout: Layout) -> NDArray[np.uint8]:

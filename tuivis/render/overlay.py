@@ -59,6 +59,17 @@ def _cells(pixels: int, cells: int) -> NDArray[np.intp]:
     return (2 * np.arange(pixels) + 1) * cells // (2 * pixels)
 
 
+def framed(pixels: NDArray[np.uint8], width: int, height: int, shrink: int = 1) -> Picture:
+    """Return a picture, (H, W, 3), fitted into `width` x `height` pixels; every `shrink` of a side are sent as one."""
+    fitted = fit(pixels, width, height)
+    if shrink == 1:
+        return Picture(fitted)
+    from PIL import Image
+
+    size = max(1, fitted.shape[1] // shrink), max(1, fitted.shape[0] // shrink)
+    return Picture(np.asarray(Image.fromarray(fitted).resize(size, Image.Resampling.BOX)), scale=shrink, coarse=True)
+
+
 def fit(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """Make a picture fit into `width` x `height` pixels, aspect kept.
 

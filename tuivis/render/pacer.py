@@ -1,13 +1,9 @@
 """When the next frame may be sent, so that the terminal never shows the past.
 
-Neither the pty nor ssh tells how much waits in the link, so the terminal is asked: a frame goes between two requests
-for the cursor's position with numbers in them. The first answer says that the frame's turn has come, the second that it
-is drawn. So the first tells the round trip of the bare link, and the time between them its goodput; from these follows
-when the link has sent what it holds. The next frame is sent just before: the link never idles, and no frame waits in it
-for another.
-
-As in BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016) the link is modelled by
-its smallest round trip within a window of time, and its rate of delivery.
+Neither the pty nor ssh tells how much waits in the link, so the terminal is asked: behind every frame goes a request
+for the cursor's position with the frame's number in it, and the answer says that the frame is drawn. Two frames may be
+under way: one that is sent while the answer to the other travels; three on long round trips. Now and then a question
+goes alone: its answer takes the round trip of the bare link, and what a frame takes more is how late it is.
 """
 
 from __future__ import annotations
@@ -21,23 +17,18 @@ NUMBERS, _COLUMNS = 1024, 64
 _TOP = 2
 """The first row with numbers. The answer for the first row of the screen would read like a function key."""
 
-AHEAD = 0.02
-"""Seconds before the link is free at which the next frame is sent, for what the computers are late at times."""
 IN_FLIGHT, IN_FLIGHT_FAR = 2, 3
 """Frames under way at most, and where the round trip is longer than a frame takes to send."""
-MEMORY = 10.0
-"""Seconds for which a round trip is believed in. In half that time a frame goes when none is under way: on a link that
-is always full every frame waits a little, and the bare round trip would not be seen again."""
-RECENT = 8
-"""Frames that the goodput is taken from."""
+MEMORY = 12.0
+"""Seconds for which a round trip is believed in."""
+ALONE, BETWEEN = 10.0, 20
+"""Seconds, and frames, at least, between two questions that go alone: each costs a round trip without frames."""
+RECENT = 7
+"""Frames from which it is foreseen when the next answer comes."""
 PATIENCE = 3.0
 """Seconds without an answer after which the terminal is asked once more, or taken for one that never answers."""
 BLIND = 0.5
 """Seconds between frames for a terminal that never answers."""
-_SHORTEST = 1e-4
-"""Seconds between two answers: less cannot be told apart."""
-FASTEST = 1e9
-"""Bytes per second of a link about which nothing is known yet."""
 
 
 def question(number: int) -> bytes:
@@ -52,38 +43,26 @@ def number_in(row: int, column: int) -> int | None:
     return number if 0 <= number < NUMBERS and 1 <= column <= _COLUMNS else None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Frame:
-    """A frame under way, between the questions `number` and `number` + 1."""
+    """A frame under way; one without bytes is a question alone."""
 
     number: int
     size: int
     sent: float
     of: object
-    begun: float | None = None
-
-
-@dataclass(frozen=True)
-class _Delivery:
-    """A frame that was drawn `at` a time: its first answer took `trip` seconds, the second came `busy` later."""
-
-    at: float
-    size: int
-    trip: float
-    busy: float
 
 
 @dataclass(frozen=True)
 class Drawn:
     """A frame of `size` bytes is on screen, `late` seconds after a tiny one would have been, sent at the same time.
 
-    The link was `busy` with it for so many seconds. `of` is whose frame it is, as the sender said.
+    `of` is whose frame it is, as the sender said.
     """
 
     of: object
     sent: float
     late: float
-    busy: float
     size: int
 
 
@@ -103,24 +82,22 @@ class Pacer:
     def __init__(self, round_trip: float | None = None, limit: float = inf, answers: bool = True) -> None:
         self._limit = limit
         self._flight: deque[_Frame] = deque()
-        self._deliveries: deque[_Delivery] = deque()
+        self._takes: deque[float] = deque(maxlen=RECENT)
+        self._trips: deque[tuple[float, float]] = deque()
         self._number = 0
-        self._probed = round_trip or 0.0
+        self._probed = round_trip
+        self._mute = not answers
         self._answers: bool | None = None if answers else False
-        self._asked = self._alone = 0.0
-        self._free = self._allowed = -inf
+        self._heard = -inf
+        self._asked = 0.0
+        self._alone: float | None = None
+        self._since_alone = 0
+        self._allowed = -inf
 
     @property
     def round_trip(self) -> float:
         """Seconds of the bare link, there and back."""
-        return min((each.trip for each in self._deliveries), default=self._probed)
-
-    @property
-    def goodput(self) -> float:
-        """Bytes per second that the link delivers, and the terminal draws, when they are busy."""
-        recent = list(self._deliveries)[-RECENT:]
-        busy = sum(each.busy for each in recent)
-        return sum(each.size for each in recent) / busy if busy else FASTEST
+        return min((trip for _, trip in self._trips), default=self._probed or 0.0)
 
     @property
     def in_flight(self) -> int:
@@ -132,64 +109,88 @@ class Pacer:
         if self._answers is None and self._flight and now - self._flight[0].sent >= PATIENCE:
             self._answers = False
             self._flight.clear()
-        if self._flight:
-            if now - self._alone > MEMORY / 2:
-                return inf
-            is_far = bool(self._deliveries) and self.round_trip > self._flight[-1].size / self.goodput
-            if len(self._flight) >= (IN_FLIGHT_FAR if is_far else IN_FLIGHT):
-                return inf
-        return max(0.0, self._free - AHEAD - now, self._allowed - now)
+        is_far = bool(self._takes) and self.round_trip > self._interval
+        most = IN_FLIGHT_FAR if is_far else IN_FLIGHT
+        alone = self._flight and (not self._flight[-1].size or self._wants_trip(now))
+        return inf if alone or len(self._flight) >= most else max(0.0, self._allowed - now)
 
-    def send(self, data: bytes, now: float, of: object = None) -> tuple[bytes, bytes]:
-        """Take note of a frame `of` somebody that is being sent; return the questions to put before and behind it."""
-        self._number = (self._number + 2) % NUMBERS
+    def expects(self, now: float) -> float:
+        """Return the seconds until there is probably room for another frame: infinite while the link is stalled.
+
+        The answer that makes room is taken for given: who makes the next frame begins before it is there.
+        """
+        wait = self.wait(now)
+        if wait < inf or self.is_stalled(now):
+            return wait
+        return max(0.0, self._heard + self._interval - now)
+
+    def send(self, size: int, now: float, of: object = None) -> bytes:
+        """Take note of a frame `of` somebody that is being sent; return the question to send behind it, if any."""
+        self._number = (self._number + 1) % NUMBERS
         self._asked = now
-        self._allowed = max(self._allowed, now) + len(data) / self._limit
-        if not self._flight:
-            self._alone = now
+        self._since_alone += 1
+        self._allowed = max(self._allowed, now) + size / self._limit
         if self._answers is False:
             self._allowed = max(self._allowed, now + BLIND if self._limit == inf else 0.0)
         else:
-            self._free = max(self._free, now) + len(data) / self.goodput
-            self._flight.append(_Frame(self._number, len(data), now, of))
-        return question(self._number), question(self._number + 1)
+            self._flight.append(_Frame(self._number, size, now, of))
+        return b"" if self._mute else question(self._number)
+
+    def alone(self, now: float) -> bytes:
+        """Return a question to send alone, or nothing: the link must be empty for it, and its time have come."""
+        if self._flight or not self._wants_trip(now):
+            return b""
+        self._alone, self._since_alone = now, 0
+        return self.send(0, now)
 
     def answered(self, number: int, now: float) -> Drawn | None:
         """Take note of the terminal's answer; return what is drawn now, None if nothing is."""
-        frame = next((each for each in self._flight if number - each.number in (0, 1)), None)
-        if frame is None:
+        if self._mute:
             return None
+        # One that was silent at first may have been busy, or far away.
         self._answers = True
-        if number == frame.number:
-            frame.begun = now
+        if all(frame.number != number for frame in self._flight):
             return None
-        while self._flight.popleft() is not frame:
-            pass
-        begun = frame.sent if frame.begun is None else frame.begun
-        busy = max(now - begun, _SHORTEST)
-        self._deliveries.append(_Delivery(now, frame.size, begun - frame.sent, busy))
-        while now - self._deliveries[0].at > MEMORY and len(self._deliveries) > RECENT:
-            self._deliveries.popleft()
-        self._free = now - self.round_trip
-        for each in self._flight:
-            self._free = max(self._free, each.sent) + each.size / self.goodput
-        return Drawn(frame.of, frame.sent, now - frame.sent - self.round_trip, busy, frame.size)
+        frame = self._flight.popleft()
+        while frame.number != number:
+            frame = self._flight.popleft()
+        if frame.size == 0 or now - frame.sent < self.round_trip:
+            self._trips.append((now, now - frame.sent))
+            while now - self._trips[0][0] > MEMORY and len(self._trips) > 1:
+                self._trips.popleft()
+        if frame.size:
+            self._takes.append(now - max(self._heard, frame.sent))
+        self._heard = now
+        return Drawn(frame.of, frame.sent, now - frame.sent - self.round_trip, frame.size)
+
+    @property
+    def _interval(self) -> float:
+        """Seconds from one answer to the next, or from a frame to its answer if that is sooner; their median."""
+        return sorted(self._takes)[len(self._takes) // 2] if self._takes else 0.0
+
+    def _wants_trip(self, now: float) -> bool:
+        """Say whether the bare round trip should be measured again, or for the first time."""
+        if self._answers is not True:
+            return False
+        if self._alone is None:
+            return self._probed is None or self._since_alone >= BETWEEN
+        return self._since_alone >= BETWEEN and now - self._alone >= ALONE
 
     def is_stalled(self, now: float) -> bool:
         """Say whether the terminal has been silent for longer than the link needs."""
         if not self._flight or not self._answers:
             return False
         frame = self._flight[0]
-        return now - frame.sent > 1.0 + self.round_trip + frame.size / self.goodput
+        return now - max(frame.sent, self._heard) > 1.0 + self.round_trip + 2 * self._interval
 
     def reminder(self, now: float) -> bytes:
         """Return a question to send alone when an answer is overdue, else nothing: one may have been lost."""
         if now - self._asked < PATIENCE or not self.is_stalled(now):
             return b""
         self._asked = now
-        return question(self._flight[-1].number + 1)
+        return question(self._flight[-1].number)
 
     def forget(self) -> None:
         """Take note that what is under way will not be answered: another program had the terminal."""
         self._flight.clear()
-        self._free = self._allowed = -inf
+        self._allowed = -inf

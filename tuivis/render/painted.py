@@ -36,10 +36,10 @@ class Painted:
         self._size = size
         return before
 
-    def erase(self) -> bytes:
-        """Write blanks over the picture."""
+    def erase(self, room: Box | None = None) -> bytes:
+        """Write blanks over the picture, where it lies in `room`."""
         shown, self._shown = self._shown, None
-        return blank(shown, self.paper) if shown else b""
+        return blank(shown if room is None else room.overlap(shown), self.paper) if shown else b""
 
     def forget(self) -> None:
         """Take note that the picture is gone."""

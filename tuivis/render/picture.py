@@ -75,13 +75,15 @@ class Picture:
     `pixels` is (H, W) uint8 indices into `palette` ((n, 3) uint8, n <= 256), or (H, W, 3) uint8 RGB with no palette.
     `scale` is the whole-number factor, nearest neighbour, from a pixel here to pixels on the canvas of the pane
     (see `Encoder.canvas`); H * scale x W * scale never exceeds the canvas. Encoders may send fewer pixels where
-    the terminal scales by itself. `heat`, as large as `pixels`, lies over them.
+    the terminal scales by itself. `heat`, as large as `pixels`, lies over them. In a `coarse` picture most pixels are
+    like their neighbours.
     """
 
     pixels: NDArray[np.uint8]
     palette: NDArray[np.uint8] | None = None
     scale: int = 1
     heat: Heat | None = None
+    coarse: bool = False
 
     @property
     def height(self) -> int:
@@ -132,8 +134,11 @@ class Encoder(Protocol):
         picture (`erase`, `forget`), this is `draw`.
         """
 
-    def erase(self) -> bytes:
-        """Remove the picture from the screen and from the terminal's memory; empty if there is none."""
+    def erase(self, room: Box | None = None) -> bytes:
+        """Remove the picture from the screen and from the terminal's memory; empty if there is none.
+
+        What blanks must be written over is so only inside `room`, the pane's cells by now: others' are not overwritten.
+        """
 
     def forget(self) -> None:
         """Take note that the terminal lost what it held (another program had the screen)."""

@@ -20,6 +20,12 @@ NAMES = ("auto", "kitty", "sixel", "iterm", "halfblock", "ascii")
 ASSUMED_CELL = CellSize(8, 16)
 """Pixels of a cell where the terminal does not tell."""
 
+UNANSWERED = 1000
+"""Kilobits per second for a terminal in whose place tmux answers."""
+COMPRESSIBLE = ("sixel", "halfblock", "halfblock-256")
+"""Protocols whose bytes ssh can make much fewer."""
+COMPRESS = "Connect with ssh -C: compressed, these pictures take a quarter to a half of the bytes."
+
 SLOW = 0.15
 """Seconds. A longer round trip is felt at every key."""
 
@@ -124,6 +130,20 @@ def _utf8(terminal: Terminal, environ: Mapping[str, str]) -> bool:
     return re.search(r"utf-?8", locale, re.IGNORECASE) is not None
 
 
+def answers(terminal: Terminal, choice: Choice) -> bool:
+    """Say whether the terminal itself tells when it has drawn a frame; tmux tells it at once, in its place."""
+    return not terminal.tmux or choice.protocol == "kitty"
+
+
+def pacing(terminal: Terminal, choice: Choice) -> str:
+    """Return how frames of what moves keep to what the link carries, in a sentence."""
+    if terminal.tmux and answers(terminal, choice):
+        return "tmux hands questions on to the terminal, which answers each frame that it has drawn"
+    if terminal.tmux:
+        return f"tmux answers in the terminal's place: {UNANSWERED} kbit/s at most, or what --max-kbit says"
+    return "the terminal answers each frame that it has drawn"
+
+
 def advice(terminal: Terminal, choice: Choice) -> list[str]:
     """Return what to do about each weakness of the terminal and the link, a sentence each."""
     text = choice.protocol in ("halfblock", "halfblock-256", "ascii")
@@ -143,8 +163,8 @@ def advice(terminal: Terminal, choice: Choice) -> list[str]:
         lines.append(
             f"Cells are taken for {size} pixels; for sharp pictures let the terminal tell (xterm: allowWindowOps)."
         )
-    if terminal.ssh and choice.protocol in ("sixel", "halfblock", "halfblock-256"):
-        lines.append("Connect with ssh -C: compressed, these pictures take a quarter to a half of the bytes.")
+    if terminal.ssh and choice.protocol in COMPRESSIBLE:
+        lines.append(COMPRESS)
     if terminal.round_trip is not None and terminal.round_trip > SLOW:
         trip = f"{terminal.round_trip * 1000:.0f} ms"
         lines.append(f"Every key takes {trip} there and back: connect without a detour (VPN, jump host) if you can.")

@@ -22,7 +22,7 @@ _LARGEST_TILE = 480
 _ASPECT = 1.25
 _TITLE, _TEXT, _NUMBER, _CAPTION = 26, 18, 12, 14
 _BAR = (300, 16)
-_INK, _FAINT = (232, 232, 230), (150, 150, 155)
+INK, _FAINT = (232, 232, 230), (150, 150, 155)
 _CHROME = colormap.CHROMES["dark"]
 
 Pixels = NDArray[np.uint8]
@@ -104,7 +104,7 @@ def unit_sheet(
     sheet, top = _headed(room, heading)
     for column, (caption, panel) in enumerate(panels.items()):
         left = _MARGIN + column * (width + _MARGIN)
-        _write(sheet, (left, top), caption, _TEXT, _FAINT)
+        write(sheet, (left, top), caption, _TEXT, _FAINT)
         sheet.paste(Image.fromarray(panel), (left, top + _TEXT + _GAP))
     if levels.size > 1:
         _draw_bar(sheet, top + room[1] + _MARGIN, palette, unit)
@@ -122,7 +122,7 @@ def contact_sheet(
     for place, (picture, text) in enumerate(zip(pictures, captions, strict=True)):
         row, column = divmod(place, columns)
         cell = Image.new("RGB", (width, height + caption), _CHROME.gutter)
-        _write(cell, (0, 0), text, _NUMBER, _FAINT)
+        write(cell, (0, 0), text, _NUMBER, _FAINT)
         cell.paste(Image.fromarray(np.ascontiguousarray(picture)), (0, caption))
         grid.paste(cell, (column * dx, row * dy))
     if not heading:
@@ -147,7 +147,7 @@ def _tiles(levels: Pixels, palette: Pixels) -> Image.Image:
         pixels = Image.fromarray(tile.repeat(scale, 0).repeat(scale, 1))
         grid.paste(pixels, (column * dx, row * dy + caption))
         if numbered:
-            _write(grid, (column * dx, row * dy), str(unit), _NUMBER, _FAINT)
+            write(grid, (column * dx, row * dy), str(unit), _NUMBER, _FAINT)
     return grid
 
 
@@ -157,9 +157,9 @@ def _headed(room: tuple[int, int], heading: Sequence[str]) -> tuple[Image.Image,
     top = _MARGIN + _TITLE + len(lines) * (_TEXT + 6) + _MARGIN
     width = max(room[0], _NARROWEST) + 2 * _MARGIN
     sheet = Image.new("RGB", (width, top + room[1] + _BAR[1] + 3 * _MARGIN), _CHROME.gutter)
-    _write(sheet, (_MARGIN, _MARGIN - 4), title, _TITLE, _INK)
+    write(sheet, (_MARGIN, _MARGIN - 4), title, _TITLE, INK)
     for number, line in enumerate(lines):
-        _write(sheet, (_MARGIN, _MARGIN + _TITLE + 6 + number * (_TEXT + 6)), line, _TEXT, _FAINT)
+        write(sheet, (_MARGIN, _MARGIN + _TITLE + 6 + number * (_TEXT + 6)), line, _TEXT, _FAINT)
     return sheet, top
 
 
@@ -167,22 +167,22 @@ def _draw_bar(sheet: Image.Image, y: int, palette: Pixels, shown: Quantised) -> 
     """Draw the colours from the lowest to the highest value, and those of what is no finite value if there is any."""
     x = _MARGIN
     if shown.low is not None and shown.high is not None:
-        x = _write(sheet, (x, y), f"{shown.low:.4g}", _TEXT, _INK) + 8
+        x = write(sheet, (x, y), f"{shown.low:.4g}", _TEXT, INK) + 8
         ramp = palette[: colormap.LEVELS][None].repeat(_BAR[1], 0)
         sheet.paste(Image.fromarray(ramp).resize(_BAR, Image.Resampling.NEAREST), (x, y + 3))
-        x = _write(sheet, (x + _BAR[0] + 8, y), f"{shown.high:.4g}", _TEXT, _INK)
+        x = write(sheet, (x + _BAR[0] + 8, y), f"{shown.high:.4g}", _TEXT, INK)
     for level, name in ((colormap.NAN, "NaN"), (colormap.INFINITE, "infinite")):
         if (shown.levels == level).any():
             x += _MARGIN
             sheet.paste(tuple(palette[level].tolist()), (x, y + 3, x + _BAR[1], y + 3 + _BAR[1]))
-            x = _write(sheet, (x + _BAR[1] + 8, y), name, _TEXT, _INK)
+            x = write(sheet, (x + _BAR[1] + 8, y), name, _TEXT, INK)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _write(sheet: Image.Image, at: tuple[int, int], text: str, size: int, ink: tuple[int, int, int]) -> int:
+def write(sheet: Image.Image, at: tuple[int, int], text: str, size: int, ink: tuple[int, int, int]) -> int:
     """Write one line, cut short where the sheet ends, and return where it ends."""
     font = _font(size)
     room = sheet.width - at[0]

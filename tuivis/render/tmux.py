@@ -50,13 +50,20 @@ def wrap(sequence: bytes) -> bytes:
 class ThroughTmux:
     """An encoder whose Kitty graphics reach the terminal around tmux; its placeholders are text, which tmux keeps."""
 
-    paper = b""
-
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self.canvas = encoder.canvas
         self.forget = encoder.forget
         self.cells = encoder.cells
+
+    @property
+    def paper(self) -> bytes:
+        """The SGR parameters of the background of the pane's blank cells."""
+        return self._encoder.paper
+
+    @paper.setter
+    def paper(self, paper: bytes) -> None:
+        self._encoder.paper = paper
 
     def draw(self, picture: Picture, box: Box) -> bytes:
         """Show `picture`."""
@@ -66,9 +73,9 @@ class ThroughTmux:
         """Show what changed."""
         return _hand_on(self._encoder.update(picture, box, damage))
 
-    def erase(self) -> bytes:
+    def erase(self, room: Box | None = None) -> bytes:
         """Remove the picture."""
-        return _hand_on(self._encoder.erase())
+        return _hand_on(self._encoder.erase(room))
 
 
 def _hand_on(data: bytes) -> bytes:

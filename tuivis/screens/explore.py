@@ -33,6 +33,7 @@ from tuivis.intents import (
 )
 from tuivis.jobstate import JobsToggled, JobWanted
 from tuivis.playback import FrameStepped, Sought, Turned
+from tuivis.recording import RecordingToggled
 from tuivis.screens.recipes import RecipeForm
 from tuivis.state import State
 from tuivis.widgets.display import Display
@@ -71,6 +72,7 @@ _INTENTS: dict[str, Callable[..., object]] = {
     "step": FrameStepped,
     "seek": Sought,
     "camera": CameraToggled,
+    "record": RecordingToggled,
 }
 
 
@@ -95,6 +97,7 @@ class ExploreScreen(Screen[None]):
         Binding("c", "intend('camera', None)", "the camera, and back", id="play.camera"),
         Binding("M", "intend('turn', 'flipped')", "mirror", id="play.mirror"),
         Binding("0", "intend('turn', 'whole')", "the whole picture, or its centre", id="play.whole"),
+        Binding("R", "intend('record', None)", "record mosaic and input, and stop", id="record.toggle"),
         Binding("z", "intend('toggle', 'zoom')", "zoom: the grid, or one unit", id="view.zoom"),
         Binding("v", "intend('cycle', 'normalisation')", "values: per layer, per unit, around zero", id="view.values"),
         Binding("t", "intend('cycle', 'gamma')", "gamma", id="view.gamma"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from textual import events
@@ -15,7 +17,7 @@ from tuivis.errors import printable
 from tuivis.lookback import name
 from tuivis.render import colormap
 from tuivis.render.backward import coloured
-from tuivis.render.overlay import fit
+from tuivis.render.overlay import framed
 from tuivis.render.picture import Picture
 from tuivis.state import State
 from tuivis.widgets.display import Display
@@ -33,7 +35,8 @@ class BackwardPicture(PicturePane):
 
     def watch_state(self, old: State, new: State) -> None:
         """Draw when the picture or its colours are others."""
-        if old.backward is not new.backward or old.view.colours != new.view.colours:
+        resting = old.playback.live != new.playback.live
+        if resting or old.backward is not new.backward or old.view.colours != new.view.colours:
             self.draw()
 
     def watch_chrome(self) -> None:
@@ -46,7 +49,8 @@ class BackwardPicture(PicturePane):
 
     def draw(self) -> None:
         """Fit the picture into the pane."""
-        self.picture = backward_picture(self.state, self.canvas, self.chrome)
+        shrink = self._pictures.quality.shrink if self.state.playback.live else 1
+        self.picture = backward_picture(self.state, self.canvas, self.chrome, shrink)
 
 
 class BackwardPane(Vertical):
@@ -76,17 +80,20 @@ class BackwardPane(Vertical):
             self.query_one("#reason", Static).update(Content(printable(reason)))
 
 
-def backward_picture(state: State, canvas: tuple[int, int], chrome: str) -> Picture | None:
-    """Return the newest backward pass fitted into `canvas`, (width, height); None where there is nothing to see."""
+def backward_picture(state: State, canvas: tuple[int, int], chrome: str, shrink: int = 1) -> Picture | None:
+    """Return the newest backward pass fitted into `canvas`, (width, height); None where there is nothing to see.
+
+    Every `shrink` pixels of a side are sent as one.
+    """
     backward, frame = state.backward, state.frame
     if backward is None or frame is None or backward.reason or not canvas[0] or not canvas[1]:
         return None
     palette = colormap.palette(state.view.colours, 256, 1.0, colormap.CHROMES[chrome])
     over = backward.backpass.view == "overlay"
     pixels = coloured(backward.pixels.numpy(), frame.pixels.numpy(), over, palette)
-    fitted = fit(pixels, *canvas)
-    shrunk = backward.pixels.numpy().ndim == 3 and len(fitted) < len(pixels)
-    return Picture(_stretched(fitted) if shrunk else fitted)
+    picture = framed(pixels, *canvas, shrink)
+    averaged = backward.pixels.numpy().ndim == 3 and picture.height < len(pixels)
+    return replace(picture, pixels=_stretched(picture.pixels)) if averaged else picture
 
 
 def _stretched(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,12 +8,19 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from itertools import count
+from math import inf
 
-from tuivis.render.pacer import Drawn, Pacer, number_in
+from tuivis.render.meter import Meter
+from tuivis.render.pacer import Pacer, number_in
 from tuivis.render.picture import CellSize, Encoder
 from tuivis.render.probe import Terminal
-from tuivis.render.protocols import Choice, encoder
-from tuivis.widgets.turns import Turns
+from tuivis.render.protocols import COMPRESSIBLE, UNANSWERED, Choice, answers, encoder
+from tuivis.render.quality import Quality, ladder
+from tuivis.render.tmux import wrap
+from tuivis.widgets.turns import Send, Turns
+
+KBIT = 1000 / 8
+"""Bytes."""
 
 _PIXELS = frozenset({"kitty", "kitty-placed", "iterm", "sixel"})
 
@@ -30,15 +37,27 @@ class Display:
         What the probe found.
     choice
         The protocol, and why.
+    max_kbit
+        Kilobits per second that are not exceeded.
+    quality
+        The best quality that is used for what moves, one of `quality.CAPS`.
     """
 
-    def __init__(self, terminal: Terminal, choice: Choice) -> None:
+    def __init__(
+        self, terminal: Terminal, choice: Choice, max_kbit: float | None = None, quality: str | None = None
+    ) -> None:
         self.terminal = terminal
         self.choice = choice
         self._write: Callable[[str], None] | None = None
         # Two programs in one terminal must not share an id; kitty's placeholders carry 24 bits of it.
         self._ids = count(secrets.randbelow(1 << 23) + 256)
-        self.turns = Turns(Pacer(terminal.round_trip), self.write)
+        told = answers(terminal, choice)
+        kbit = max_kbit or (inf if told else UNANSWERED)
+        self.turns = Turns(Pacer(terminal.round_trip, kbit * KBIT, told), self.write, wrap if terminal.tmux else bytes)
+        self.meter = Meter()
+        self._ladder = ladder(choice.protocol in _PALETTES, quality)
+        self.captured = 0.0
+        """When the newest frame of a moving source was captured, in seconds of the monotonic clock."""
 
     def connect(self, write: Callable[[str], None] | None) -> None:
         """Write through `write` from now on; with None, nowhere."""
@@ -63,18 +82,33 @@ class Display:
         if data and self._write is not None:
             self._write(data.decode())
 
-    def turn(self, pane: object, weight: float) -> AbstractAsyncContextManager[Callable[[bytes], None]]:
+    @property
+    def quality(self) -> Quality:
+        """How much is sent of what moves."""
+        return self._ladder.quality
+
+    @property
+    def wants_compression(self) -> bool:
+        """Whether the link is too slow for a protocol that `ssh -C` makes much smaller."""
+        return self.terminal.ssh and self.choice.protocol in COMPRESSIBLE and not self._ladder.is_best
+
+    def turn(self, pane: object, weight: float) -> AbstractAsyncContextManager[Send]:
         """Wait until the link has room for a frame of the pane; give the function that sends it."""
         return self.turns.turn(pane, weight)
 
     def patience(self, lead: float) -> float:
         """Return the seconds after which to begin with a frame that takes `lead` seconds to make; 0 is at once."""
-        return max(0.0, self.turns.pacer.wait(time.monotonic()) - lead)
+        return max(0.0, self.turns.pacer.expects(time.monotonic()) - lead)
 
-    def answered(self, column: int, row: int, at: float) -> Drawn | None:
-        """Take note that the terminal told the cursor's position, from 0, at a time; return the frame drawn now."""
+    def answered(self, column: int, row: int, at: float) -> None:
+        """Take note that the terminal told the cursor's position, from 0, at a time."""
         number = number_in(row + 1, column + 1)
-        return None if number is None else self.turns.answered(number, at)
+        drawn = None if number is None else self.turns.answered(number, at)
+        if drawn is not None and isinstance(drawn.of, float):
+            # A frame of a moving source, captured at that time.
+            trip = self.turns.pacer.round_trip
+            self._ladder.judge(drawn, trip, at)
+            self.meter.add(at, drawn.size, at - trip / 2 - drawn.of)
 
     def resize_cell(self, cell: CellSize) -> bool:
         """Take note of the font's size; say whether it is another. Encoders made from now on use it."""

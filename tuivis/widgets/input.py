@@ -6,8 +6,7 @@ from textual import events
 from textual.reactive import var
 
 from tuivis.errors import printable
-from tuivis.render.overlay import fit
-from tuivis.render.picture import Picture
+from tuivis.render.overlay import framed
 from tuivis.state import State
 from tuivis.widgets.jobs import clock
 from tuivis.widgets.picture import PicturePane
@@ -25,7 +24,7 @@ class InputPane(PicturePane):
             place = f"{new.view.picture + 1}/{len(new.pictures)}"
             self.title(name, " · ".join(filter(None, (new.playback.describe(), _time(new), place))))
         before = old.frame.pixels.data if old.frame else None
-        if (new.frame.pixels.data if new.frame else None) != before:
+        if (new.frame.pixels.data if new.frame else None) != before or old.playback.live != new.playback.live:
             self.draw()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -38,7 +37,8 @@ class InputPane(PicturePane):
         if self.state.frame is None:
             self.picture = None
         elif width and height:
-            self.picture = Picture(fit(self.state.frame.pixels.numpy(), width, height))
+            shrink = self._pictures.quality.shrink if self.state.playback.live else 1
+            self.picture = framed(self.state.frame.pixels.numpy(), width, height, shrink)
 
 
 def _time(state: State) -> str:

@@ -54,12 +54,12 @@ class JobsPane(Widget, can_focus=True):
                 self.screen.focus_next("MosaicPane")
         if old.jobs.jobs is not new.jobs.jobs or old.jobs.selected != new.jobs.selected:
             open_jobs = sum(job.status in OPEN for job in new.jobs.jobs)
-            self.border_title = f"jobs: {open_jobs} of {len(new.jobs.jobs)} to do"
+            self.border_title = f"jobs: {open_jobs} to do"
             self.refresh(layout=len(old.jobs.jobs) != len(new.jobs.jobs))
 
     def on_mount(self) -> None:
         """Name the pane and its keys."""
-        self.border_title, self.border_subtitle = "jobs", "space c r: ?"
+        self.border_title, self.border_subtitle = "jobs", "keys: ?"
 
     def render(self) -> Text:
         """Return two lines for each job: what, and how far."""
@@ -69,7 +69,12 @@ class JobsPane(Widget, can_focus=True):
         first = max(0, min(selected - SHOWN // 2, len(jobs) - SHOWN))
         shown = list(enumerate(jobs))[first : first + SHOWN]
         width, ink = self.content_size.width, self.get_component_rich_style("jobs--bar")
-        return Text("\n").join(line for number, job in shown for line in _lines(job, number == selected, width, ink))
+        first_open = next((job for job in jobs if job.status in OPEN), None)
+        lines: list[Text] = []
+        for number, job in shown:
+            status = "starting" if job is first_open and job.status == "waiting" else job.status
+            lines += _lines(job, status, number == selected, width, ink)
+        return Text("\n").join(lines)
 
     def action_select(self, by: int) -> None:
         """Select another job."""
@@ -80,11 +85,12 @@ class JobsPane(Widget, can_focus=True):
         self.post_message(Intent(JobCommanded(what)))  # type: ignore[arg-type]
 
 
-def _lines(job: Job, selected: bool, width: int, ink: Style) -> list[Text]:
-    title = Text(f"{SIGNS[job.status]} {job.title}", "reverse" if selected else "", no_wrap=True)
+def _lines(job: Job, status: str, selected: bool, width: int, ink: Style) -> list[Text]:
+    named = job.title if len(job.title) + 2 <= width else job.made
+    title = Text(f"{SIGNS[job.status]} {named}", "reverse" if selected else "", no_wrap=True)
     title.truncate(width, overflow="ellipsis")
     if job.status in OPEN:
-        left = f" {clock(job.seconds_left)}" if job.status == "working" and job.steps else f" {job.status}"
+        left = f" {clock(job.seconds_left)}" if job.status == "working" and job.steps else f" {status}"
         tail = f" {job.share:.0%}{left}"
         room = max(1, width - 2 - len(tail))
         return [title, Text.assemble("  ", (f"{bar(job.share, room):<{room}}", ink), tail, no_wrap=True)]

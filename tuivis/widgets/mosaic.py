@@ -14,8 +14,9 @@ from tuivis.engine.events import Mosaic
 from tuivis.errors import printable
 from tuivis.intents import CanvasResized, EndChosen, MosaicSent, Moved, Scrolled, UnitChosen
 from tuivis.render import colormap
-from tuivis.render.mosaic import Layout, compose, mark
+from tuivis.render.mosaic import Layout, blended, compose, mark
 from tuivis.render.picture import Picture
+from tuivis.render.quality import Quality
 from tuivis.state import State
 from tuivis.widgets.backward import backward_picture
 from tuivis.widgets.display import Display
@@ -26,6 +27,7 @@ from tuivis.widgets.turns import FOCUSED
 
 MOVING = 0.5
 """Seconds. Changes that follow each other faster are drawn coarsely: on a slow link the next one comes sooner."""
+BEST = Quality(256)
 REST = 0.15
 """Seconds without a change after which a coarse picture is refined."""
 
@@ -58,8 +60,8 @@ class MosaicPane(PicturePane, can_focus=True):
 
     def __init__(self, display: Display, *, id: str | None = None) -> None:
         super().__init__(display, id=id)
-        self._draft, self._still = display.palette_sizes
-        self._colours = self._still
+        self._draft, self._still = (Quality(size) for size in display.palette_sizes)
+        self._quality = self._still
         self._changed = 0.0
         self._refine: Timer | None = None
 
@@ -75,20 +77,21 @@ class MosaicPane(PicturePane, can_focus=True):
 
     def watch_state(self, old: State, new: State) -> None:
         """Draw what changed."""
-        self.title(_title(new), _subtitle(new))
+        self.title(title(new), _subtitle(new))
         kept = old.mosaic is new.mosaic and old.view == new.view and old.canvas == new.canvas and old.look == new.look
         kept = kept and _patterns(old) == _patterns(new) and old.playback.live == new.playback.live
         if kept and (old.backward is new.backward or not new.look.fills):
             return
         if _content(old) == _content(new) and old.playback.live == new.playback.live:
             # Only the frame of the selected tile moves: the picture keeps its levels.
-            self._draw(self._colours)
+            self._draw(self._quality)
             return
         moving, self._changed = monotonic() - self._changed < MOVING, monotonic()
-        self._draw(self._draft if moving or new.playback.live else self._still)
+        live = new.playback.live
+        self._draw(self._pictures.quality if live else self._draft if moving else self._still)
         if self._refine is not None:
             self._refine.stop()
-        if not new.playback.live:
+        if not live:
             self._refine = self.set_timer(REST, lambda: self._draw(self._still))
 
     def report(self, size: int) -> None:
@@ -97,27 +100,28 @@ class MosaicPane(PicturePane, can_focus=True):
 
     def watch_chrome(self) -> None:
         """Draw in the colours of another theme."""
-        self._draw(self._colours)
+        self._draw(self._quality)
 
-    def _draw(self, size: int) -> None:
-        """Compose the mosaic in a palette of `size` entries."""
+    def _draw(self, quality: Quality) -> None:
+        """Compose the mosaic in a quality."""
         state, layout = self.state, self.state.layout
         mosaic = state.mosaic
         if layout is None or mosaic is None:
             self.picture = None
             return
-        if not _fits(mosaic, state, layout):
+        if not fits(mosaic, state, layout):
             return
-        self._colours = size
-        filling = backward_picture(state, self.canvas, self.chrome) if state.look.fills else None
-        self.picture = filling or mosaic_picture(state, mosaic, layout, size, self.chrome)
+        self._quality = quality
+        self.captured = self._pictures.captured if state.playback.live else None
+        filling = backward_picture(state, self.canvas, self.chrome, quality.shrink) if state.look.fills else None
+        self.picture = filling or mosaic_picture(state, mosaic, layout, quality, self.chrome)
 
     def exported(self) -> Picture | None:
         """Return the mosaic on screen with all its levels, or None if there is none yet."""
         state, layout = self.state, self.state.layout
-        if layout is None or state.mosaic is None or not _fits(state.mosaic, state, layout):
+        if layout is None or state.mosaic is None or not fits(state.mosaic, state, layout):
             return None
-        return mosaic_picture(state, state.mosaic, layout, 256, self.chrome)
+        return mosaic_picture(state, state.mosaic, layout, BEST, self.chrome)
 
     def action_move(self, columns: int, rows: int) -> None:
         """Move the selection."""
@@ -152,10 +156,10 @@ class MosaicPane(PicturePane, can_focus=True):
         event.stop()
 
 
-def mosaic_picture(state: State, mosaic: Mosaic, layout: Layout, size: int, chrome: str) -> Picture:
-    """Return the mosaic with its selected and its frozen tile framed, in a palette of `size` entries."""
-    view = state.view
-    pixels = compose(mosaic.levels.numpy(), layout)
+def mosaic_picture(state: State, mosaic: Mosaic, layout: Layout, quality: Quality, chrome: str) -> Picture:
+    """Return the mosaic with its selected and its frozen tile framed."""
+    view, size = state.view, quality.colours
+    pixels = compose(blended(mosaic.levels.numpy(), quality.coarseness), layout)
     if state.look.frozen and state.look.frozen[0] == view.layer and not view.zoom:
         frozen = state.slot(state.look.frozen[1]) - state.first
         if 0 <= frozen < layout.page:
@@ -165,7 +169,7 @@ def mosaic_picture(state: State, mosaic: Mosaic, layout: Layout, size: int, chro
         mark(pixels, layout.frame(slot), colormap.SELECTED)
     name = colormap.DEFAULTS["diverging"] if mosaic.normalisation == "diverging" else view.colours
     palette = colormap.palette(name, size, view.gamma, colormap.CHROMES[chrome])
-    picture = Picture(colormap.coarsen(pixels, size), palette, layout.scale)
+    picture = Picture(colormap.coarsen(pixels, size), palette, layout.scale, coarse=quality.coarseness > 1)
     return with_patterns(picture, state, layout) if state.jobs.patterns else picture
 
 
@@ -183,14 +187,15 @@ def _patterns(state: State) -> int:
     return id(state.jobs.made) if state.jobs.patterns else 0
 
 
-def _fits(mosaic: Mosaic, state: State, layout: Layout) -> bool:
+def fits(mosaic: Mosaic, state: State, layout: Layout) -> bool:
     """Say whether the newest answer is one for the layout on screen; if not, the right one is on its way."""
     tiles = mosaic.tiles
     fitting = (tiles.height, tiles.width) == (layout.height, layout.width) and tiles.first == state.first
     return mosaic.layer == state.view.layer and fitting and tiles.count <= layout.page
 
 
-def _title(state: State) -> str:
+def title(state: State) -> str:
+    """Say what the mosaic shows, safe on a terminal."""
     layer, view, look = state.layer, state.view, state.look
     if layer is None:
         return "units"
@@ -202,7 +207,8 @@ def _title(state: State) -> str:
         parts.append(f"{layer.height}×{layer.width}")
     if state.jobs.patterns:
         there = sum(place[0] == layer.name for place in state.jobs.made)
-        parts.append(f"{there} {'picture' if there == 1 else 'pictures'}" if there else "no pictures yet: P makes them")
+        # It says why the mosaic is dark: before what a narrow pane cuts off.
+        parts.insert(1, f"{there} {'picture' if there == 1 else 'pictures'}" if there else "no pictures: press P")
     elif look.gradients:
         parts.append(look.gradients_of(view.layer, view.unit))
     else:

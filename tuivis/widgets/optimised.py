@@ -24,6 +24,8 @@ from tuivis.widgets.display import Display
 from tuivis.widgets.jobs import clock
 from tuivis.widgets.picture import PicturePane
 
+TITLE_ROOM = 6
+"""Columns that the border keeps of a title's line."""
 LEVELS = "▁▂▃▄▅▆▇█"
 Pixels = NDArray[np.uint8]
 
@@ -58,8 +60,10 @@ class OptimisedNumbers(Widget):
 
     def watch_state(self, old: State, new: State) -> None:
         """Draw the lines that read differently."""
-        if self.content_size.width and _lines(old, self.content_size.width) != _lines(new, self.content_size.width):
-            self.refresh()
+        width = self.content_size.width
+        before, after = _lines(old, width), _lines(new, width)
+        if width and before != after:
+            self.refresh(layout=len(before) != len(after))
 
     def render(self) -> Text:
         """Return the lines."""
@@ -88,8 +92,11 @@ class OptimisedPane(Vertical):
         self.set_class(new.jobs.has_pictures(new.view.layer, new.view.unit), "-shown")
         runs = [each.run for each in made] + [sample.run for _, sample in at_work]
         recipes = list(dict.fromkeys(run.recipe for run in runs))
-        several = f" · {len(runs)} pictures" if len(runs) > 1 else ""
-        title = f"wants to see · {', '.join(recipes)}{several}"
+        several = f" · {len(runs)} pictures" if len(runs) > len(recipes) else ""
+        by = recipes[0] if len(recipes) == 1 else f"{len(recipes)} recipes"
+        title = f"wants to see · {by}{several}"
+        if self.size.width and len(title) > self.size.width - TITLE_ROOM:
+            title = f"{by}{several}"
         if str(self.border_title).strip() != title:
             self.border_title = Content(f" {title} ")
 
@@ -135,32 +142,51 @@ def _pictures(state: State) -> list[Pixels]:
 
 
 def _lines(state: State, width: int) -> list[str]:
+    return [*_legend(state), *_numbers(state, width)]
+
+
+def _legend(state: State) -> list[str]:
+    """Return which recipe each picture of the grid is by, a line for each row, if they are by one recipe each."""
+    made, at_work = _of_unit(state)
+    shown = [each.run for each in made] + [sample.run for _, sample in at_work if sample.pixels is not None]
+    recipes = [run.recipe for run in shown]
+    if len(recipes) < 2 or len({*recipes}) < len(recipes):
+        return []
+    columns = ceil(sqrt(len(recipes)))
+    return [" · ".join(recipes[start : start + columns]) for start in range(0, len(recipes), columns)]
+
+
+def _numbers(state: State, width: int) -> list[str]:
     made, at_work = _of_unit(state)
     if at_work:
         job, sample = at_work[0]
         rate = "" if sample.rate is None else f" · rate {sample.rate:.3g}"
-        step = f"step {job.step}/{job.steps}"
-        left = "paused" if job.status == "paused" else f"{clock(job.seconds_left)} left"
-        facts = f"{step} · {left}{rate}"
-        first = facts if len(facts) <= width else f"{job.step}/{job.steps} · {left}"
+        step = f"{job.step}/{job.steps}"
+        time, left = ("paused", "") if job.status == "paused" else (clock(job.seconds_left), " left")
+        facts = (f"step {step} · {time}{left}{rate}", f"{step} · {time}{left}", f"{step} · {time}")
+        first = next((each for each in facts if len(each) <= width), facts[-1])
         if not sample.curve:
             return [first]
         recipe = next(each for each in job.command.recipes if each.name == sample.run.recipe)
-        values = _values(state, recipe.objective == "channel", sample.curve[-1], width)
-        return [first, sparkline(sample.curve, width), *values]
+        parts = [f"objective {sample.curve[-1]:.4g}", *_input(state, recipe.objective == "channel")]
+        return [first, sparkline(sample.curve, width), *_joined(parts, width)]
     if not made:
         return []
     best = max(made, key=lambda each: each.standing)
     when = "" if best.majority is None else f" at step {best.majority}"
     verdict = best.verdict if len(best.verdict + when) > width else best.verdict + when
-    return [verdict, sparkline(best.curve, width), *_values(state, best.channel, best.value, width)]
+    picture = [] if best.seen is None else [f"picture {best.seen:.4g}"]
+    return [verdict, sparkline(best.curve, width), *_joined([*_input(state, best.channel), *picture], width)]
 
 
-def _values(state: State, channel: bool, value: float, width: int) -> list[str]:
-    """Return what the input at hand gives the unit, beside what the picture gives it."""
+def _input(state: State, channel: bool) -> list[str]:
+    """Return what the input at hand gives the unit: the maximum over its map, or the mean."""
     unit, view = state.unit, state.view
-    parts = [f"picture {value:.4g}"]
-    if unit is not None and (unit.layer, unit.unit) == (view.layer, view.unit):
-        parts = [f"mean: input {unit.mean:.4g}" if channel else f"max: input {unit.maximum:.4g}", *parts]
+    if unit is None or (unit.layer, unit.unit) != (view.layer, view.unit):
+        return []
+    return [f"input mean {unit.mean:.4g}" if channel else f"input max {unit.maximum:.4g}"]
+
+
+def _joined(parts: Sequence[str], width: int) -> list[str]:
     line = " · ".join(parts)
-    return [line] if len(line) <= width else parts
+    return [line] if len(line) <= width else list(parts)

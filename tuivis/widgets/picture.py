@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from rich.color import Color
 from rich.console import COLOR_SYSTEMS
@@ -18,7 +17,7 @@ from textual.widget import Widget
 from tuivis.render.damage import difference
 from tuivis.render.picture import Box, Encoder, Picture, Rect
 from tuivis.widgets.display import Display
-from tuivis.widgets.turns import FOCUSED
+from tuivis.widgets.turns import FOCUSED, Send
 
 
 class PicturePane(Widget):
@@ -38,6 +37,8 @@ class PicturePane(Widget):
         self._covered = False
         self._stale = asyncio.Event()
         self._titles = "", ""
+        self.captured: float | None = None
+        """When what the picture shows was captured; only where frames are judged by how soon they are on screen."""
 
     @property
     def canvas(self) -> tuple[int, int]:
@@ -94,8 +95,8 @@ class PicturePane(Widget):
         self._erase()
 
     def on_unmount(self) -> None:
-        """Take the picture off the screen."""
-        self._erase()
+        """Take the picture off the screen, wherever it is."""
+        self._pictures.write(self._encoder.erase())
 
     def render_line(self, y: int) -> Strip:
         """Return row `y` of the cells under the picture."""
@@ -124,7 +125,13 @@ class PicturePane(Widget):
 
     def _erase(self) -> None:
         self._shown = None
-        self._pictures.write(self._encoder.erase())
+        self._pictures.write(self._encoder.erase(self._room))
+
+    @property
+    def _room(self) -> Box:
+        """The pane's cells by now: what it had before the last layout shows other things, drawn before or after."""
+        region = self.content_region if self.is_mounted and self.display else Region()
+        return Box(region.x, region.y, region.width, region.height)
 
     def _box(self) -> Box | None:
         """Return where the picture lies on the screen, centred in the pane; None where it is not seen.
@@ -178,20 +185,20 @@ class PicturePane(Widget):
             async with self._pictures.turn(self, self.weight) as send:
                 await self._send_newest(send)
 
-    async def _send_newest(self, send: Callable[[bytes], None]) -> None:
+    async def _send_newest(self, send: Send) -> None:
         """Encode and send the picture that is wanted by now."""
-        picture, box, encoder = self._wanted, self._box(), self._encoder
+        picture, box, encoder, captured = self._wanted, self._box(), self._encoder, self.captured
         if picture is None or box is None:
             return
         overdrawn, self._overdrawn = self._overdrawn, False
         encoder.paper = self._paper
-        data, moved, whole = await asyncio.to_thread(self._encode, encoder, picture, box, overdrawn)
+        data, moved, whole = await asyncio.to_thread(self._encode, encoder, picture, box, self._room, overdrawn)
         if encoder is not self._encoder or self._box() != box:
             encoder.forget()
             self._shown = None
             return
         self._shown = picture, box
-        send(data)
+        send(data, captured if whole else None)
         if whole:
             self.report(len(data))
         if moved and self._in_cells:
@@ -204,11 +211,14 @@ class PicturePane(Widget):
         covered = self._overdrawn and not self._in_cells
         return self._shown is not None and self._shown[0] is wanted and self._shown[1] == box and not covered
 
-    def _encode(self, encoder: Encoder, picture: Picture, box: Box, overdrawn: bool) -> tuple[bytes, bool, bool]:
+    def _encode(
+        self, encoder: Encoder, picture: Picture, box: Box, room: Box, overdrawn: bool
+    ) -> tuple[bytes, bool, bool]:
         """Return the bytes that show `picture`, whether it is in a new place, and whether it is another throughout."""
         moved = self._shown is None or self._shown[1] != box
         damage = None if self._shown is None or moved else difference(self._shown[0], picture)
         if damage is not None and not (overdrawn and not self._in_cells):
             whole = damage == [Rect(0, 0, picture.width, picture.height)]
             return encoder.update(picture, box, damage) if damage else b"", False, whole
-        return encoder.draw(picture, box), moved, True
+        leftover = encoder.erase(room) if moved and not self._in_cells else b""
+        return leftover + encoder.draw(picture, box), moved, True

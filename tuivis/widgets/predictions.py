@@ -6,16 +6,16 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.reactive import var
-from textual.widget import Widget
 
 from tuivis.engine.events import Frame
 from tuivis.errors import printable
 from tuivis.state import State
+from tuivis.widgets.calm import CalmLines
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-class Predictions(Widget):
+class Predictions(CalmLines):
     """Draws the top classes of `state.frame`."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"predictions--bar"}
@@ -24,12 +24,11 @@ class Predictions(Widget):
 
     def watch_state(self, old: State, new: State) -> None:
         """Draw the classes when they are others."""
-        if _read(old) != _read(new):
-            self.refresh()
+        self.follow(new.playback.live)
         if old.look.off != new.look.off:
             self.border_title = "predictions: before → after" if new.look.off else "predictions"
 
-    def render(self) -> Text:
+    def lines(self) -> tuple[Text, ...]:
         """Return a line for each class: its name, a bar, its probability."""
         frame = self.state.frame
         width = self.content_size.width
@@ -38,31 +37,29 @@ class Predictions(Widget):
         name_width = max(8, min(20, width - 12))
         bar_width = max(1, width - name_width - 5)
         ink = self.get_component_rich_style("predictions--bar")
-        text = Text(no_wrap=True)
-        for prediction in frame.top if frame else ():
-            text.append(f"{_cut(prediction.label, name_width)} ")
-            text.append(f"{bar(prediction.probability, bar_width):<{bar_width}}", ink)
-            text.append(f" {_share(prediction.probability)}\n")
-        return text
+        return tuple(
+            Text.assemble(
+                f"{_cut(prediction.label, name_width)} ",
+                (f"{bar(prediction.probability, bar_width):<{bar_width}}", ink),
+                f" {_share(prediction.probability)}",
+            )
+            for prediction in (frame.top if frame else ())
+        )
 
 
-def _read(state: State) -> tuple[object, ...]:
-    return (state.frame.top, state.frame.before) if state.frame else ()
-
-
-def _compared(frame: Frame, width: int) -> Text:
+def _compared(frame: Frame, width: int) -> tuple[Text, ...]:
     """Return a line for each class: before, after, and the change where the width allows."""
     wide = width >= 24
     name_width = max(6, width - (15 if wide else 10))
-    text = Text(no_wrap=True)
+    lines = []
     for prediction, before in zip(frame.top, frame.before, strict=True):
         change = round(prediction.probability, 2) - round(before, 2)
-        text.append(f"{_cut(prediction.label, name_width)} {_share(before)}", "dim")
+        text = Text.assemble((f"{_cut(prediction.label, name_width)} {_share(before)}", "dim"))
         text.append(f"→{_share(prediction.probability)}")
         if wide:
             text.append(f" {change:+.2f}".replace("0.", "."), "bold" if abs(change) >= 0.01 else "dim")
-        text.append("\n")
-    return text
+        lines.append(text)
+    return tuple(lines)
 
 
 def _cut(label: str, width: int) -> str:

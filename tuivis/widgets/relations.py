@@ -9,8 +9,8 @@ from textual import events
 from textual.reactive import var
 from textual.widget import Widget
 
-from tuivis.engine.events import Relations
-from tuivis.engine.values import Share
+from tuivis.engine.events import Frame, Relations
+from tuivis.engine.values import Box, Share
 from tuivis.errors import printable
 from tuivis.render.overlay import fit
 from tuivis.render.picture import Picture
@@ -38,7 +38,7 @@ class RelationsText(Widget):
         if found is None:
             return Text("tracing what drives it …", "dim")
         text = Text()
-        for line in _lines(found, self.content_size.width):
+        for line in _lines(found, self.content_size.width, self.state.frame):
             text.append_text(line).append("\n")
         return text
 
@@ -79,10 +79,11 @@ def _current(state: State) -> Relations | None:
     return found if same else None
 
 
-def _lines(found: Relations, width: int) -> list[Text]:
+def _lines(found: Relations, width: int, frame: Frame | None) -> list[Text]:
     lines = []
     if found.field is not None:
-        lines.append(Text(f"sees {_size(found.field.width, found.field.height)}"))
+        cut = " (cut)" if frame is not None and _reaches_border(found.field, frame) else ""
+        lines.append(Text(f"sees {_size(found.field.width, found.field.height)}{cut}"))
         if found.effective is not None:
             inside = f"95% in {_size(found.effective.width, found.effective.height)}"
             joined = f"{lines[0]}, {inside}"
@@ -98,6 +99,12 @@ def _lines(found: Relations, width: int) -> list[Text]:
             lines.append(Text.assemble(f"{sign} {name:<{room}} ", (value, "dim")))
     lines += [Text(printable(note), "dim") for note in found.notes]
     return lines or [Text("The input has no influence on it, and it has none.", "dim")]
+
+
+def _reaches_border(field: Box, frame: Frame) -> bool:
+    """Say whether the field ends where the picture does, and would go on beyond it."""
+    height, width = frame.pixels.shape[:2]
+    return not (field.top and field.left and field.top + field.height < height and field.left + field.width < width)
 
 
 def _units(title: str, layer: str, shares: Sequence[Share], key: int, width: int) -> list[Text]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import monotonic
 from typing import ClassVar
 
 from rich.text import Text
@@ -16,6 +17,8 @@ from tuivis.widgets.display import Display
 from tuivis.widgets.predictions import bar
 
 GIB = 1 << 30
+EVERY = 1.0
+"""Seconds between two lines about what moves."""
 
 
 class StatusLine(Widget):
@@ -30,9 +33,21 @@ class StatusLine(Widget):
         self._pictures = display
         self._line: tuple[list[str], str] = (["tuivis"], "")
 
+    def on_mount(self) -> None:
+        """Keep the figures of what moves up to date."""
+        self.set_interval(EVERY, self._tell)
+
+    def _tell(self) -> None:
+        line = self._facts(), self._line[1]
+        if self.state.playback.live and line != self._line:
+            self._line = line
+            self.refresh()
+
     def watch_state(self, old: State, new: State) -> None:
         """Draw when the line reads differently."""
-        line = self._facts(), _activity(new)
+        # What moves has other figures with every frame: nobody can read them as fast.
+        live = new.playback.live and old.playback.live
+        line = self._line[0] if live else self._facts(), _activity(new)
         if line != self._line:
             self._line = line
             self.refresh()
@@ -51,17 +66,20 @@ class StatusLine(Widget):
         state = self.state
         if state.loaded is None:
             return ["tuivis"]
-        facts = [printable(Path(state.loaded.model).name)]
+        facts = [*filter(None, [state.recording.describe()]), printable(Path(state.loaded.model).name)]
         if state.loaded.random_weights:
             facts.append("random weights")
         if state.mosaic is not None and state.mosaic.nans + state.mosaic.infinities:
             facts.append(f"{state.mosaic.nans} NaN, {state.mosaic.infinities} infinite")
         if looking := state.look.describe(state.view.layer, state.view.unit):
             facts.append(looking)
-        if state.frame is not None:
+        live = self._pictures.meter.figures(monotonic()) if state.playback.live else None
+        if live is not None:
+            facts += [f"{live.fps:.0f} fps", f"{live.size / 1000:.0f} kB/frame", f"{live.age * 1000:.0f} ms old"]
+            facts.append(str(self._pictures.quality))
+        elif state.frame is not None:
             facts.append(f"{state.frame.forward_ms:.0f} ms")
-        if state.sent:
-            facts.append(f"{state.sent / 1000:.1f} kB")
+            facts += [f"{state.sent / 1000:.1f} kB"] * bool(state.sent)
         facts.append(self._pictures.choice.protocol)
         facts.append(device_text(state.frame.device if state.frame else state.loaded.device))
         return facts

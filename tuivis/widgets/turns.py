@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import inf
+from typing import Protocol
 
 from tuivis.render.pacer import Drawn, Pacer
 
@@ -16,6 +17,13 @@ LOOK_AGAIN = 0.5
 """Seconds between looks at a terminal that does not answer."""
 LAST_ANSWERS = 1.0
 """Seconds that the terminal's last answers are waited for before it is left: they would become input for the shell."""
+
+
+class Send(Protocol):
+    """Sends a frame; what it is `of` comes back when it is drawn."""
+
+    def __call__(self, frame: bytes, of: object = None) -> None:
+        """Send it."""
 
 
 class Turns:
@@ -30,15 +38,22 @@ class Turns:
         Says when.
     write
         Writes to the terminal.
+    wrap
+        Makes a question reach the terminal itself.
     clock
         Seconds, of the clock that answers are timed by.
     """
 
     def __init__(
-        self, pacer: Pacer, write: Callable[[bytes], None], clock: Callable[[], float] = time.monotonic
+        self,
+        pacer: Pacer,
+        write: Callable[[bytes], None],
+        wrap: Callable[[bytes], bytes] = bytes,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pacer = pacer
         self._write = write
+        self._wrap = wrap
         self._clock = clock
         self._waiting: dict[object, asyncio.Future[None]] = {}
         self._ends: dict[object, float] = {}
@@ -47,16 +62,16 @@ class Turns:
         self._timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def turn(self, pane: object, weight: float) -> AsyncIterator[Callable[[bytes], None]]:
+    async def turn(self, pane: object, weight: float) -> AsyncIterator[Send]:
         """Wait for the pane's turn; give the function that sends its frame, which may be nothing."""
         future = self._waiting[pane] = asyncio.get_running_loop().create_future()
         start = self._ends[pane] = max(self._ends.get(pane, 0.0), self._virtual)
 
-        def send(frame: bytes) -> None:
+        def send(frame: bytes, of: object = None) -> None:
             self._ends[pane] = start + len(frame) / weight
             if frame:
-                first, last = self.pacer.send(frame, self._clock(), pane)
-                self._write(first + frame + last)
+                asked = self.pacer.send(len(frame), self._clock(), of)
+                self._write(frame + (self._wrap(asked) if asked else b""))
 
         self._serve()
         try:
@@ -94,10 +109,15 @@ class Turns:
             self._timer = None
         if self._taken or self._closed or not self._waiting:
             return
+        if alone := self.pacer.alone(self._clock()):
+            self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._serve)
+            self._write(self._wrap(alone))
+            return
         wait = self.pacer.wait(self._clock())
         if wait > 0:
             if wait == inf:
-                self._write(self.pacer.reminder(self._clock()))
+                reminder = self.pacer.reminder(self._clock())
+                self._write(self._wrap(reminder) if reminder else b"")
             self._timer = asyncio.get_running_loop().call_later(min(wait, LOOK_AGAIN), self._serve)
             return
         pane = min(self._waiting, key=lambda each: self._ends[each])

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import ClassVar
 
 import numpy as np
-from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.geometry import Region
 from textual.reactive import var
 from textual.timer import Timer
-from textual.widget import Widget
 
 from tuivis.engine.values import Box
 from tuivis.errors import printable
 from tuivis.intents import PositionMoved, PositionPicked
 from tuivis.render import colormap
 from tuivis.render.mosaic import mark
-from tuivis.render.overlay import fit, layered
+from tuivis.render.overlay import framed, layered
 from tuivis.render.picture import Picture, Rect
 from tuivis.state import State
 from tuivis.widgets.backward import BackwardPane
+from tuivis.widgets.calm import CalmLines
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
 from tuivis.widgets.optimised import OptimisedPane
@@ -63,10 +60,14 @@ class UnitMap(PicturePane):
         # The map takes keys only where a position means something.
         self.can_focus = new.look.mode is not None
         marks = _marks(old) != _marks(new)
+        marks = marks or old.playback.live != new.playback.live
         if marks or old.unit is not new.unit or (view.gamma, view.colours) != (before.gamma, before.colours):
             if self._timer is not None:
                 self._timer.stop()
-            self._timer = self.set_timer(REST, self.draw)
+            if new.playback.live:
+                self.draw()
+            else:
+                self._timer = self.set_timer(REST, self.draw)
 
     def watch_chrome(self) -> None:
         """Draw in the colours of another theme."""
@@ -83,13 +84,15 @@ class UnitMap(PicturePane):
         if unit is None or frame is None or not width or not height:
             self.picture = None
             return
-        pixels = fit(frame.pixels.numpy(), width, height)
+        live = self.state.playback.live
+        shrink = self._pictures.quality.shrink if live else 1
+        picture = framed(frame.pixels.numpy(), width, height, shrink)
         if len(unit.levels.data) > 1:
             palette = colormap.palette(view.colours, COLOURS, view.gamma, colormap.CHROMES[self.chrome])
-            self.picture = layered(pixels, colormap.coarsen(unit.levels.numpy(), COLOURS), palette)
-            self._mark(self.picture, frame.pixels.shape[:2])
-        else:
-            self.picture = Picture(pixels)
+            picture = layered(picture.pixels, colormap.coarsen(unit.levels.numpy(), COLOURS), palette)
+            self._mark(picture, frame.pixels.shape[:2])
+        # Of what moves everything changes: the terminal needs no picture without heat to lay another heat over.
+        self.picture = Picture(picture.rgb(), scale=shrink, coarse=shrink > 1) if live else picture
 
     def _mark(self, picture: Picture, seen: tuple[int, ...]) -> None:
         """Draw the boxes and the position into a new picture's heat. `seen` is (height, width) of the input."""
@@ -148,22 +151,20 @@ def _scaled(box: tuple[int, int, int, int], size: tuple[int, ...], target: tuple
     return Rect(x, y, max(2, round((left + width) * across) - x), max(2, round((top + height) * down) - y))
 
 
-class UnitNumbers(Widget):
+class UnitNumbers(CalmLines):
     """The unit's numbers."""
 
     state: var[State] = var(State(), init=False)
 
     def watch_state(self, old: State, new: State) -> None:
-        """Draw the lines that read differently, no further than they reach."""
-        lines = zip_longest(_numbers(old), _numbers(new), fillvalue="")
-        for row, (before, after) in enumerate(lines):
-            if before != after:
-                self.refresh(Region(0, row, max(cell_len(before), cell_len(after)), 1))
+        """Draw the lines that read differently."""
+        same = old.view.unit == new.view.unit and old.view.layer == new.view.layer
+        self.follow(new.playback.live and same)
 
-    def render(self) -> Text:
+    def lines(self) -> tuple[Text, ...]:
         """Return one line for each number."""
         first, *rest = _numbers(self.state)
-        return Text.assemble((first, "bold"), *(f"\n{line}" for line in rest), no_wrap=True)
+        return Text(first, "bold"), *map(Text, rest)
 
 
 class UnitPanel(Vertical):
@@ -202,7 +203,7 @@ def _numbers(state: State) -> list[str]:
     lines = [f"unit {unit.unit}"]
     if unit.label:
         lines.append(printable(unit.label))
-    lines.append(f"max {unit.maximum:.4g}" + (f" at ({unit.at[0]}, {unit.at[1]})" if is_map else ""))
+    lines.append(f"max {unit.maximum:.4g}" + (f" at {unit.at[0]},{unit.at[1]}" if is_map else ""))
     if is_map:
         lines += [f"mean {unit.mean:.4g}", f"active {unit.active:.0%}"]
     return [*lines, f"rank {unit.rank} of {layer.units}"]

@@ -149,9 +149,28 @@ async def test_quality_is_measured_on_the_picture_in_the_file(engine: Engine, tm
     assert isinstance(event, Activations)
     values = event.activations.numpy()[:, 0, 0]
     assert result.quality.objective == pytest.approx(float(values[2]), abs=1e-4)
+    assert result.quality.highest == result.quality.maximum == result.quality.mean == result.quality.objective
     assert result.quality.rank == int((values > values[2]).sum()) + 1
     assert result.record.verdict is Verdict.success
     assert result.label == "cow"
+
+
+async def test_a_unit_at_a_position_is_compared_by_the_maxima_of_its_maps(engine: Engine, tmp_path: Path) -> None:
+    # The layer ends with a ReLU, before which the objective lies.
+    at_a_corner = recipe("pixel", steps=1, objective="position", at=[0, 0])
+    engine.send(command(tmp_path / "out", units=(1,), layer="0", recipes=(at_a_corner,)))
+    await until(engine, JobEnded)
+    quality = read(tmp_path / "out" / "0-1-pixel-0.json").quality
+    engine.send(Open((str(tmp_path / "out" / "0-1-pixel-0.png"), str(tmp_path / "out" / "0-1-pixel-0.png"))))
+    await until(engine, Opened)
+    engine.send(Read(1, 0, "0"))
+    event = (await until(engine, Activations))[-1]
+    assert isinstance(event, Activations)
+    values = event.activations.numpy()[1]
+    assert quality.maximum == pytest.approx(float(values.max()), abs=1e-4)
+    assert quality.mean == pytest.approx(float(values.mean()), abs=1e-4)
+    assert quality.highest is not None and quality.objective < quality.highest
+    assert quality.ratio == pytest.approx(quality.highest / quality.strongest)
 
 
 async def test_other_commands_are_answered_while_a_job_runs(engine: Engine, tmp_path: Path) -> None:
@@ -216,6 +235,37 @@ async def test_kill_9_loses_nothing_and_does_nothing_twice(engine: Engine, tmp_p
     for path in (tmp_path / "whole").glob("*.json"):
         one, other = (json.loads((each / path.name).read_bytes()) for each in (tmp_path / "whole", tmp_path / "out"))
         assert one["record"] == other["record"]
+
+
+async def test_an_engine_whose_commands_end_saves_its_last_step(engine: Engine, tmp_path: Path, folder: Path) -> None:
+    more: dict[str, Any] = {"checkpoint_seconds": 1e6, "recipes": (recipe("pixel", steps=3000),)}
+    engine.send(command(tmp_path / "out", **more))
+    step = 0
+    while step < 20:
+        event = (await until(engine, Stepped))[-1]
+        assert isinstance(event, Stepped)
+        step = event.step
+    assert not list((tmp_path / "out").glob("*.checkpoint"))
+    await engine.close()
+    assert len(list((tmp_path / "out").glob("*.checkpoint"))) == 1
+
+    survivor = await ready(tmp_path, folder)
+    survivor.send(unfinished(tmp_path)[0].optimise)
+    first = (await until(survivor, Stepped))[-1]
+    await survivor.close()
+    assert isinstance(first, Stepped) and first.step > step
+
+
+async def test_a_job_may_have_photographs_of_its_own(engine: Engine, tmp_path: Path) -> None:
+    Image.new("RGB", (24, 32), (200, 30, 90)).save(tmp_path / "plain.png")
+    for name, sources in (("open", ()), ("own", (str(tmp_path / "plain.png"),)), ("gone", ("gone.png",))):
+        engine.send(command(tmp_path / name, units=(0,), sources=sources))
+        if name != "gone":
+            await until(engine, JobEnded)
+    assert "gone.png" in await refusal(engine)
+    one, other = (read(tmp_path / name / "0-0-pixel-0.json").quality for name in ("open", "own"))
+    assert other.natural_variation == 0 < one.natural_variation
+    assert one.strongest != other.strongest
 
 
 async def test_existing_results_are_refused_before_the_work_or_made_anew(engine: Engine, tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ TOGETHER = {"cpu": 16, "cuda": 256}
 """Samples that take their steps together: on a CPU more at once are no faster, and the first is done later."""
 AT_ONCE = {"cpu": 8}
 """Pictures that go through the network together at most; on a CPU more at once cost only memory."""
+LONG_STEP = 0.5
+"""Seconds. After each step that takes longer all is saved."""
 REPORT_SECONDS = 0.1
 PREVIEW_SECONDS = 0.25
 PREVIEWED = 16
@@ -158,7 +160,9 @@ class Job:
             batch.step(self._room)
             taken = (time.monotonic() - begun) / (batch.step_number - first)
             yield from self._report(batch, members, taken)
-            if self._due("checkpoint", self.command.checkpoint_seconds) and not batch.done:
+            # A step that is not over in time when the engine ends is lost with all since the last checkpoint.
+            seldom = self.command.checkpoint_seconds if taken < LONG_STEP else 0.0
+            if self._due("checkpoint", seldom) and not batch.done:
                 self.save()
         yield from self._finish(batch, members, (time.monotonic() - begun) / len(members))
         self._checkpoint(members).unlink(missing_ok=True)

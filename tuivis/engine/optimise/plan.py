@@ -48,11 +48,13 @@ def check(target: Target, units: int, layer: str) -> None:
     Raises
     ------
     UserError
-        If a unit is out of range.
+        If a unit is out of range, or the file of a direction does not fit.
     """
     for unit in target.units:
         if not 0 <= unit < units:
             raise UserError(f"there is no unit {unit} in layer {printable(layer)}: choose from 0 to {units - 1}")
+    if target.vector:
+        _read(Path(target.vector), units)
 
 
 def weights(target: Target, recipe: Recipe, shape: Shape, photographs: Photographs, direction: Tensor | None) -> Tensor:
@@ -91,8 +93,10 @@ def _read(path: Path, units: int) -> Tensor:
     try:
         array = np.load(path, allow_pickle=False)
         vector = torch.from_numpy(np.asarray(array, dtype=np.float32).reshape(-1))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"cannot read the direction {printable(path)}: {printable(error)}") from None
+    except OSError as error:
+        raise UserError(f"cannot read the direction {printable(path)}: {printable(error.strerror)}") from None
+    except (ValueError, TypeError, EOFError):
+        raise UserError(f"{printable(path)} is no .npy file of numbers: numpy.save writes one") from None
     if len(vector) != units or not bool(vector.isfinite().all()):
         raise UserError(f"{printable(path)} holds {len(vector)} numbers: the layer has {units} units, one number each")
     return vector

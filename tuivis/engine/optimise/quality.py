@@ -43,10 +43,11 @@ class Judge:
         seen = objective.repeat(len(_VIEWS)).anywhere(self.activation_of_views(picture)).double()
         worst = float(sign * torch.quantile(sign * seen, 0.05))
         positive = sign * peak > 0
+        maximum, mean = self._of_unit(picture, objective)
         return Quality(
             objective=value,
             strongest=strongest,
-            ratio=value / strongest if sign * strongest > 0 else None,
+            ratio=peak / strongest if sign * strongest > 0 else None,
             robustness=float(seen.mean()) / peak if positive else None,
             robustness_5=worst / peak if positive else None,
             rank=int(objective.rank(activation)),
@@ -55,7 +56,19 @@ class Judge:
             variation=variation(picture[None]),
             natural_variation=variation(self.photographs.images),
             saturated=float(((picture <= 0) | (picture >= 1)).float().mean()),
+            highest=peak,
+            maximum=maximum,
+            mean=mean,
         )
+
+    def _of_unit(self, picture: Tensor, objective: Objectives) -> tuple[float | None, float | None]:
+        """Return the maximum and the mean of the map of the objective's unit, None if it is not one unit."""
+        if bool(objective.is_direction) or int(objective.weights.sum()) != 1:
+            return None, None
+        with torch.no_grad():
+            read = self.network.read(self.space.input(picture[None].to(self.space.low.device))).float()
+        unit = read[0, int(objective.weights[0].argmax())]
+        return float(unit.max()), float(unit.mean())
 
     def activation_of_views(self, picture: Tensor) -> Tensor:
         """Return the layer, (views, units, h, w), for shifted and scaled views of a picture."""

@@ -146,9 +146,9 @@ def _built_in() -> dict[str, Recipe]:
     recipes = []
     for number, row in _TABLE_1.items():
         paper = f"row {number} of Table 1 (Yosinski et al. 2015)"
-        recipes.append(Recipe(name=f"yosinski-{number}", about=f"{paper}, for CaffeNet's scale", **_YOSINSKI | row))
+        recipes.append(Recipe(name=f"yosinski-{number}", about=f"for CaffeNet's scale: {paper}", **_YOSINSKI | row))
         free = _YOSINSKI | row | _FREE | {"desired": _DESIRED[number]}
-        recipes.append(Recipe(name=f"yosinski-{number}-free", about=f"{paper}, for any network's scale", **free))
+        recipes.append(Recipe(name=f"yosinski-{number}-free", about=f"for any network's scale: {paper}", **free))
     recipes.append(Recipe(name="distill", **_DISTILL))
     recipes.append(Recipe(name="maco", **_MACO))
     recipes.append(Recipe(name="pixel", about="gradient ascent on pixels and nothing else, to compare"))

@@ -46,9 +46,13 @@ class Quality(msgspec.Struct, frozen=True):
     Attributes
     ----------
     objective
-        Its value; `strongest` is the highest over the photographs at hand.
+        Its value; `highest` is the highest over the map, `strongest` the highest over the maps of the photographs at
+        hand. An objective that is the mean over the map has one value only.
     ratio
-        objective / strongest; None where that is not positive.
+        highest / strongest; None where that is not positive.
+    maximum, mean
+        Of the unit's map as it is read, after the layer's own activation: what the explorer shows of an input, too.
+        None for several units and for directions.
     robustness, robustness_5
         Mean and 5th percentile of the objective, as shares of the highest of the clean picture, under shifts and scales
         that no recipe uses.
@@ -76,6 +80,9 @@ class Quality(msgspec.Struct, frozen=True):
     natural_variation: float
     saturated: float
     diversity: float | None = None
+    highest: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -1,0 +1,133 @@
+"""Video over a slow link: through a real sshd and a relay, with a terminal that answers as kitty does."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.e2e.expected import LAYER, drawn, ember, is_shown, layout_in, levels, mosaic, pane
+from tests.e2e.live import clip
+from tests.e2e.model import KITTY, SIXEL, TRUE_COLOUR, Kind
+from tests.e2e.relay import Relay
+from tests.e2e.ssh import Sshd
+from tests.e2e.terminal import Terminal
+from tuivis.render.mosaic import blended
+
+pytestmark = pytest.mark.e2e
+
+KBIT = 1000 / 8
+STALL = 6.0
+"""Seconds."""
+
+
+@contextmanager
+def playing(
+    sshd: Sshd, folder: Path, rate: float, delay: float, kind: Kind = KITTY, *options: str
+) -> Iterator[tuple[Terminal, Relay]]:
+    """Play the clip in `folder` over a link of `rate` bytes per second and `delay` seconds each way."""
+    relay = Relay(sshd.port, rate, delay)
+    command = sshd.command("--input", "clip.avi", *options, folder=folder)
+    command = [str(relay.port) if word == str(sshd.port) else word for word in command]
+    with Terminal(command, kind) as terminal:
+        terminal.until_text(r"\d+ fps")
+        yield terminal, relay
+    relay.close()
+
+
+def frame_shown(
+    terminal: Terminal, frames: Sequence[NDArray[np.float32]], colours: int, coarseness: int = 1, unit: int = 0
+) -> int | None:
+    """Return which frame's mosaic is on screen, in so many colours and that coarse; None if it is none."""
+    layout = layout_in(pane(terminal.screen, LAYER), terminal.screen.cell, frames[0], 24)
+    # The middle of each value: what is coarse is scaled by the terminal, not quite by a whole number.
+    middle = np.s_[layout.scale // 2 :: layout.scale]
+    shown = drawn(terminal.screen, LAYER, layout)[middle, middle]
+    for number, values in enumerate(frames):
+        tiles = blended(levels(values, (layout.height, layout.width)), coarseness)
+        if is_shown(
+            shown,
+            mosaic(tiles, layout, unit)[middle, middle],
+            ember(colours),
+            2 if terminal.screen.kind == SIXEL else 0,
+        ):
+            return number
+    return None
+
+
+@pytest.mark.parametrize(
+    ("options", "colours", "coarseness"),
+    [(("--quality", "16"), 16, 1), (("--quality", "half"), 16, 2), (("--quality", "quarter"), 16, 4)],
+)
+def test_what_moves_is_shown_in_the_quality_that_was_asked_for(
+    sshd: Sshd, folder: Path, options: tuple[str, ...], colours: int, coarseness: int
+) -> None:
+    frames = clip(folder / "clip.avi")
+    with playing(sshd, folder, 2000 * KBIT, 0.02, KITTY, *options) as (terminal, _):
+        seen = set()
+
+        def is_seen() -> bool:
+            seen.add(frame_shown(terminal, frames, colours, coarseness))
+            return len(seen - {None}) >= 2
+
+        terminal.until(is_seen)
+
+
+@pytest.mark.parametrize(("kind", "colours"), [(KITTY, 256), (SIXEL, 32)], ids=["kitty", "sixel"])
+def test_a_paused_video_shows_its_newest_frame_at_full_quality(
+    sshd: Sshd, folder: Path, kind: Kind, colours: int
+) -> None:
+    frames = clip(folder / "clip.avi")
+    with playing(sshd, folder, 4000 * KBIT, 0.02, kind) as (terminal, _):
+        terminal.type(" ")
+        terminal.until_text("paused")
+        # One more frame may be under way.
+        terminal.settle()
+        terminal.until(lambda: frame_shown(terminal, frames, colours) is not None)
+        number = frame_shown(terminal, frames, colours)
+        assert f"0:0{number} / 0:04" in "\n".join(terminal.screen.lines())
+        terminal.type(".")
+        terminal.until(lambda: frame_shown(terminal, frames, colours) == ((number or 0) + 1) % len(frames))
+        terminal.type(",")
+        terminal.until(lambda: frame_shown(terminal, frames, colours) == number)
+
+
+def test_half_blocks_play_too(sshd: Sshd, folder: Path) -> None:
+    clip(folder / "clip.avi")
+    with playing(sshd, folder, 4000 * KBIT, 0.02, TRUE_COLOUR) as (terminal, _):
+        before = terminal.screen.pixels()
+        terminal.until(lambda: float((terminal.screen.pixels() != before).any(axis=2).mean()) > 0.2)
+
+
+def test_after_a_stall_the_present_is_shown_and_keys_have_taken_effect(sshd: Sshd, folder: Path) -> None:
+    frames = clip(folder / "clip.avi")
+    with playing(sshd, folder, 2000 * KBIT, 0.02, KITTY, "--quality", "16") as (terminal, relay):
+        relay.stall()
+        stalled = time.monotonic()
+        terminal.type("l")
+        while time.monotonic() < stalled + STALL:
+            terminal.listen(0.1)
+        carried = relay.carried
+        relay.flow()
+        terminal.until_text(r"unit 1\b")
+        # What had queued up is little: a few frames, not six seconds of them.
+        assert relay.carried - carried < 150_000
+        terminal.until(lambda: frame_shown(terminal, frames, 16, unit=1) is not None)
+        number = frame_shown(terminal, frames, 16, unit=1)
+        place = re.search(r"0:0(\d) / 0:04", "\n".join(terminal.screen.lines()))
+        assert place is not None and (int(place[1]) - (number or 0)) % len(frames) <= 1
+
+
+def test_a_video_ends_with_the_program_and_leaves_no_answers_behind(sshd: Sshd, folder: Path) -> None:
+    clip(folder / "clip.avi")
+    with playing(sshd, folder, 1000 * KBIT, 0.1) as (terminal, _):
+        terminal.type("q")
+        assert terminal.drain() == 0
+        assert not any(line.strip() for line in terminal.screen.lines())
+        assert terminal.screen.is_restored

@@ -1,0 +1,211 @@
+"""`tuivis record`: every frame of a video goes through the network once and is in the film."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.terminal import TUIVIS, Terminal, tree
+from tests.e2e.test_cli import error_of, tuivis
+from tests.films import CODEC, GRAYS, NETWORK, decoded, middle_bands, write_bands
+from tuivis.render.film import MOSAIC, Stage
+
+STAGE = Stage.around(MOSAIC)
+RECORD = ["record", "net.py:red", "--device", "cpu", "--layer", "0"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder to stand in, with a network and a video."""
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(NETWORK)
+    write_bands(Path("bands.mp4"))
+    Image.new("RGB", (30, 30)).save("still.png")
+    return tmp_path
+
+
+def made(folder: Path) -> set[str]:
+    """Return what is in the folder beside the network, its bytecode and the inputs."""
+    return {each.name for each in folder.iterdir()} - {"net.py", "__pycache__", "bands.mp4", "still.png"}
+
+
+@pytest.mark.parametrize("unit", [[], ["--unit", "0"]], ids=["mosaic", "unit"])
+def test_each_frame_is_recorded_once_with_its_mosaic(folder: Path, unit: list[str]) -> None:
+    write_bands(Path("bands.mp4"), rate=29.97)
+    result = tuivis(*RECORD, "--input", "still.png", "--input", "bands.mp4", "-o", "film.mp4", "--json", *unit)
+    assert result.returncode == 0, result.stderr
+    frames, rate = decoded(Path("film.mp4"))
+    assert rate == pytest.approx(29.97)
+    bands = [middle_bands(frame, STAGE) for frame in frames]
+    np.testing.assert_allclose([gray for gray, _ in bands], GRAYS, atol=CODEC)
+    np.testing.assert_allclose([level for _, level in bands], GRAYS, atol=CODEC)
+    expected = {
+        "file": "film.mp4",
+        "source": "bands.mp4",
+        "model": "net.py:red",
+        "layer": "0",
+        "unit": 0 if unit else None,
+        "width": STAGE.width,
+        "height": STAGE.height,
+        "rate": rate,
+        "frames": len(GRAYS),
+        "bytes": Path("film.mp4").stat().st_size,
+        "complete": True,
+    }
+    report = json.loads(result.stdout)
+    assert {name: report[name] for name in expected} == expected
+    assert frames[0].shape == (STAGE.height, STAGE.width, 3)
+    assert made(folder) == {"film.mp4"}
+
+
+def test_a_part_of_a_video_is_recorded_and_said_in_words() -> None:
+    result = tuivis(*RECORD, "--input", "bands.mp4", "-o", "film.mp4", "--seconds", "0.3")
+    assert result.returncode == 0, result.stderr
+    assert len(decoded(Path("film.mp4"))[0]) == 3
+    assert "film       3 frames, 0:00 · " in result.stdout
+    assert "written    film.mp4\n" in result.stdout
+
+
+class Cast(BaseHTTPRequestHandler):
+    """Sends a gray picture again and again, as motion JPEG."""
+
+    def do_GET(self) -> None:
+        _, data = cv2.imencode(".jpg", np.full((224, 224, 3), 140, np.uint8))
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        try:
+            while True:
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(head.encode() + data.tobytes() + b"\r\n")
+                time.sleep(0.05)
+        except OSError:
+            return
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+
+@pytest.fixture
+def stream() -> Iterator[str]:
+    """Return the URL of a stream."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Cast) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_stream_is_recorded_in_real_time_for_so_many_seconds(stream: str) -> None:
+    result = tuivis(*RECORD, "--input", stream, "-o", "film.mp4", "--seconds", "2", "--json")
+    assert result.returncode == 0, result.stderr
+    frames, rate = decoded(Path("film.mp4"))
+    assert (rate, len(frames)) == (25, 50)
+    assert middle_bands(frames[-1], STAGE)[0] == pytest.approx(140, abs=CODEC)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--input", "bands.mp4", "-o", "film.avi"], "give it a name that ends in .mp4"),
+        (["--input", "bands.mp4", "-o", "nowhere/film.mp4"], "no folder nowhere: make it first"),
+        (["--input", "still.png", "-o", "film.mp4"], "still.png does not move: give a video"),
+        (["--input", "cam:0", "-o", "film.mp4"], "has no end: say how long with --seconds S"),
+        (["--input", "bands.mp4", "-o", "film.mp4", "--unit", "3"], "there is no unit 3 in layer 0"),
+        (["--input", "bands.mp4", "-o", "film.mp4", "--layer", "00"], "no layer 00: did you mean 0?"),
+        (["--input", "bands.mp4", "-o", "film.mp4", "--seconds", "0"], "--seconds"),
+        (["--input", "damaged.mp4", "-o", "film.mp4"], "damaged.mp4 is no video that can be read"),
+    ],
+)
+def test_what_cannot_work_is_one_line_and_leaves_nothing(folder: Path, arguments: list[str], words: str) -> None:
+    Path("damaged.mp4").write_bytes(b"no video")
+    assert words in error_of(*RECORD, *arguments)
+    assert made(folder) == {"damaged.mp4"}
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(folder: Path) -> None:
+    Path("film.mp4").write_bytes(b"before")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    more: dict[str, Any] = {"preexec_fn": limit}
+    arguments = ["--input", "bands.mp4", "-o", "film.mp4"]
+    assert "film.mp4: no room is left for it" in error_of(*RECORD, *arguments, **more)
+    assert Path("film.mp4").read_bytes() == b"before"
+    assert made(folder) == {"film.mp4"}
+
+
+def test_ctrl_c_keeps_what_is_there(folder: Path) -> None:
+    grays = GRAYS * 500
+    write_bands(Path("bands.mp4"), grays)
+    command = [sys.executable, "-m", "tuivis", *RECORD, "--input", "bands.mp4", "-o", "film.mp4", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        until = time.monotonic() + 60
+        while not any(each.stat().st_size > 100_000 for each in folder.glob(".film-*.mp4")):
+            assert time.monotonic() < until
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    report = json.loads(out)
+    assert not report["complete"]
+    frames, _ = decoded(Path("film.mp4"))
+    assert 0 < report["frames"] == len(frames) < len(grays)
+    assert made(folder) == {"film.mp4"}
+
+
+def test_a_terminal_shows_how_far_it_is_and_its_ctrl_c_ends_it() -> None:
+    write_bands(Path("bands.mp4"), GRAYS * 500)
+    with Terminal([sys.executable, "-m", "tuivis", *RECORD, "--input", "bands.mp4", "-o", "film.mp4"]) as terminal:
+        terminal.until(lambda: terminal.find(r"^\d:\d\d · \d+\.\d MB .*[1-9]\d*/3000 ") is not None)
+        terminal.type("\x03")
+        assert terminal.drain() == 130
+        assert terminal.find(r"^written +film\.mp4, up to where it was stopped *$"), "\n".join(terminal.screen.lines())
+        assert not terminal.find(r"/3000 ")
+    assert 0 < len(decoded(Path("film.mp4"))[0]) < 3000
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_a_recording_is_whole_however_the_explorer_ends(folder: Path, number: signal.Signals) -> None:
+    # The video plays: the terminal is never quiet.
+    with Terminal([*TUIVIS, "net.py:red", "--device", "cpu", "--layer", "0", "--input", "bands.mp4"]) as terminal:
+        watch(terminal, lambda: terminal.find(r"\d kB") is not None)
+        terminal.type("R")
+        watch(terminal, lambda: terminal.find(r"● 0:0[1-9] · \d+\.\d MB · ") is not None)
+        assert made(folder) == {f".net.py_red-0-bands-{encoder_of(terminal)}.mp4"}
+        os.kill(terminal.process.pid, number)
+        watch(terminal, lambda: made(folder) == {"net.py_red-0-bands.mp4"})
+    assert len(decoded(Path("net.py_red-0-bands.mp4"))[0]) >= 25
+
+
+def watch(terminal: Terminal, condition: Callable[[], bool]) -> None:
+    """Take in what comes until `condition` holds."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, "\n".join(terminal.screen.lines())
+        terminal.listen(0.05)
+
+
+def encoder_of(terminal: Terminal) -> int:
+    """Return the engine that has no torch."""
+    pids = tree(terminal.process.pid)
+    engines = [pid for pid in pids if b"tuivis.engine" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (encoder,) = (pid for pid in engines if "torch" not in Path(f"/proc/{pid}/maps").read_text())
+    return encoder

@@ -1,0 +1,144 @@
+"""Backward passes that fail, or have nothing to show: the explorer says so in a line and goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from textual.widgets import Static
+
+from tests.ui.explorer import explorer
+from tests.ui.test_backward import backward, text
+from tuivis.config import Settings
+from tuivis.widgets.backward import BackwardPane, BackwardPicture
+from tuivis.widgets.relations import RelationsText
+
+NETWORK = """
+import torch
+from torch import nn
+
+class Cut(nn.Module):
+    def forward(self, x):
+        with torch.no_grad():
+            return x * 2
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.cut = Cut()
+        self.last = nn.Conv2d(4, 5, 3)
+    def forward(self, x):
+        return self.last(self.cut(self.first(x))).mean((2, 3))
+
+def make():
+    net = Net()
+    net.input_size = (3, 16, 16)
+    return net
+"""
+
+
+SILENT = """
+import torch
+from torch import nn
+
+class Zero(nn.Module):
+    def forward(self, x):
+        return torch.cat([x[:, :1], x[:, 1:] * 0 + 1], 1)
+
+def make():
+    torch.manual_seed(0)
+    net = {network}
+    with torch.no_grad():
+        net[0].bias[0], net[0].bias[1] = 100, -100
+    net.append(nn.AdaptiveAvgPool2d(1)).append(nn.Flatten())
+    net.input_size = (3, 16, 16)
+    return net
+"""
+
+
+async def test_a_backward_pass_that_fails_is_a_line_and_the_explorer_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NETWORK)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="last")
+    async with explorer(settings) as running:
+        await running.pilot.press("b")
+        await running.until(lambda: "it ends in cut (Cut)" in running.state.note)
+        assert running.state.look.mode is None
+        while running.state.view.layer != "first":
+            await running.press("u")
+        await backward(running, "b")
+
+
+HUNGRY = """
+import torch
+from torch import nn
+
+class Hungry(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        {backward}
+
+class Call(nn.Module):
+    def forward(self, x):
+        return Hungry.apply(x)
+
+def make():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), Call(), nn.Conv2d(4, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net.input_size = (3, 16, 16)
+    return net
+"""
+
+
+@pytest.mark.parametrize("backward_fails", ["return torch.empty(1 << 60)", "raise torch.OutOfMemoryError('CUDA')"])
+async def test_memory_that_runs_out_on_the_way_back_switches_the_view_off(tmp_path: Path, backward_fails: str) -> None:
+    (tmp_path / "net.py").write_text(HUNGRY.format(backward=backward_fails))
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="2")
+    async with explorer(settings) as running:
+        engine = running.app._engine
+        await running.pilot.press("b")
+        await running.until(lambda: running.state.note.startswith("out of memory on the backward pass"))
+        assert running.state.look.mode is None
+        await running.press("l")
+        assert running.state.view.unit == 1
+        # What else goes back through it says so in its place.
+        await running.press("W")
+        await running.until(lambda: "out of memory" in text(running, RelationsText))
+        while running.state.view.layer != "0":
+            await running.press("u")
+        assert (await backward(running, "b")).reason == ""
+        assert running.app._engine is engine and running.state.phase == "ready"
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (
+            "nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())",
+            "unit 1 of 1 is silent here: its map is zero, and so is its gradient",
+        ),
+        ("nn.Sequential(nn.Conv2d(3, 4, 3), Zero())", "zero gradient: the input has no influence on unit 1 of 1 here"),
+    ],
+)
+async def test_a_zero_gradient_is_said_in_place_of_a_black_picture(tmp_path: Path, network: str, reason: str) -> None:
+    (tmp_path / "net.py").write_text(SILENT.format(network=network))
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="1", unit=1)
+    async with explorer(settings, size=(200, 60)) as running:
+        found = await backward(running, "b")
+        assert found.reason == reason
+        pane = running.app.explore.query_one(BackwardPane)
+        said = pane.query_one("#reason", Static)
+        await running.until(lambda: said.region.area > 0)
+        assert str(said.render()) == reason
+        assert not pane.query_one(BackwardPicture).display
+        # The unit beside it is not silent, and has a picture again.
+        assert (await backward(running, "h")).reason == ""
+        await running.until(lambda: pane.query_one(BackwardPicture).display and not said.display)
