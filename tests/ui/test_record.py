@@ -49,8 +49,11 @@ async def test_a_recording_shows_each_input_beside_its_mosaic(settings: Settings
         assert not running.state.recording.runs
         await running.pilot.press("R")
         await running.until(recorded(running, 2))
-        assert f"● 0:0{int(running.state.recording.seconds)} · " in str(
-            running.app.explore.query_one(StatusLine).render()
+        await running.until(
+            lambda: (
+                f"● 0:0{int(running.state.recording.seconds)} · "
+                in str(running.app.explore.query_one(StatusLine).render())
+            )
         )
         stage = Stage.around(running.state.canvas)
         await running.pilot.press("R")
