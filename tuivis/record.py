@@ -196,7 +196,8 @@ class _Clock:
         came = time.monotonic() - frame.age
         self._first = came if self._first is None else self._first
         at = self.end if self._video else max(0.0, came - self._first)
-        if self._seconds is not None and at >= self._seconds:
+        # In the film's frames: one that comes just before the end would last beyond it.
+        if self._seconds is not None and round(at * self._rate) >= round(self._seconds * self._rate):
             self.end = self._seconds
             return None
         self.end = at + 1 / self._rate
