@@ -281,6 +281,7 @@ async def test_the_engine_is_lost_while_a_video_plays_and_plays_again(clip: Path
         await changes(running, number, 3)
 
 
+@pytest.mark.timeout(400)
 async def test_the_memory_of_the_engine_stays_flat(clip: Path) -> None:
     async with explorer(settings(clip, every_frame=True)) as running:
         engine = running.app._engine
