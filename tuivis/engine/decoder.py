@@ -32,6 +32,8 @@ class Decoder:
     ----------
     length
         Seconds of the whole, None if the file does not say.
+    rate
+        Frames per second, None if the file does not say.
     period
         Seconds of a frame, on average.
     place
@@ -44,7 +46,8 @@ class Decoder:
         self._identity = _identity(path)
         self.place: float | None = None
         rate, frames = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.period = 1 / rate if 0 < rate <= _FASTEST else _PERIOD
+        self.rate = rate if 0 < rate <= _FASTEST else None
+        self.period = 1 / self.rate if self.rate else _PERIOD
         self.length = frames * self.period if frames > 0 else None
 
     @property

@@ -55,7 +55,7 @@ class Video(Feed):
         while not self.closed:
             decoder = Decoder(self._path)
             try:
-                self.length, self.rate, self._origin = decoder.length, 1 / decoder.period, None
+                self.length, self.rate, self._origin = decoder.length, decoder.rate, None
                 while not self.closed and not decoder.is_replaced and self._play(decoder):
                     decoder.rewind()
                     self.lap += 1
