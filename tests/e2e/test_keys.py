@@ -100,7 +100,7 @@ def test_the_numbers_are_those_of_the_unit(program: Program) -> None:
     program.ask(":", "number", "57\r")
     values = activation()[57]
     row, column = np.unravel_index(values.argmax(), values.shape)
-    program.terminal.until_text(rf"max {values.max():.4g} at \({row}, {column}\)")
+    program.terminal.until_text(f"max {values.max():.4g} at {row},{column}\\b")
     program.terminal.until_text(f"mean {values.mean():.4g}")
     program.terminal.until_text(f"active {(values > 0).mean():.0%}")
     program.terminal.until_text(f"rank {1 + (activation().max((1, 2)) > values.max()).sum()} of 112")

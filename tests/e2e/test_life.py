@@ -71,6 +71,7 @@ def seen(terminal: Terminal, title: str) -> bytes:
     return pixels[:, : box.columns * width].tobytes() + "\n".join(characters).encode()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_ctrl_z_and_fg_bring_back_the_whole_screen(folder: Path, protocol: str) -> None:
     needs("bash")

@@ -44,6 +44,7 @@ def test_a_layer_is_ranked_for_a_class_by_its_name(capsys: pytest.CaptureFixture
     assert [int(row["unit"]) for row in rows] == [unit["unit"] for unit in report["units"]]
 
 
+@pytest.mark.timeout(300)
 def test_several_pictures_count_by_their_means_and_damaged_ones_are_noted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,8 +17,8 @@ BACK = (1.0, 5.0, 30.0, np.inf)
 """Seconds before a place at which to begin looking for it: a decoder can begin at key frames only."""
 _SAME = 1e-4
 """Seconds: times that are closer are the same."""
-_RATE = 30.0
-"""Frames per second where the file does not say."""
+_PERIOD = 1 / 30
+"""Seconds of a frame where the file does not say."""
 _TRIES = 5
 """Frames, one behind the other, that may be damaged before a video counts as ended."""
 _FASTEST = 1000
@@ -33,7 +33,9 @@ class Decoder:
     length
         Seconds of the whole, None if the file does not say.
     rate
-        Frames per second, on average; None if the file does not say.
+        Frames per second, None if the file does not say.
+    period
+        Seconds of a frame, on average.
     place
         That of the frame that was grabbed last, in seconds; None before the first and behind the last.
     """
@@ -44,13 +46,9 @@ class Decoder:
         self._identity = _identity(path)
         self.place: float | None = None
         rate, frames = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.rate: float | None = rate if 0 < rate <= _FASTEST else None
-        self.length: float | None = frames / rate if frames > 0 and rate > 0 else None
-
-    @property
-    def period(self) -> float:
-        """Seconds of a frame, on average."""
-        return 1 / (self.rate or _RATE)
+        self.rate = rate if 0 < rate <= _FASTEST else None
+        self.period = 1 / self.rate if self.rate else _PERIOD
+        self.length = frames * self.period if frames > 0 else None
 
     @property
     def opened(self) -> bool:

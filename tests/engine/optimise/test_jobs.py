@@ -323,9 +323,9 @@ async def test_a_direction_several_units_and_a_wrong_vector(engine: Engine, tmp_
         objective = read(Path(event.sidecar)).record.objective
         assert objective[-1] > objective[0]  # type: ignore[operator]
     engine.send(command(tmp_path / "wrong", targets=(Target(vector=str(tmp_path / "short.npy")),)))
-    ended = (await until(engine, JobEnded))[-1]
-    assert isinstance(ended, JobEnded)
-    assert "holds 3 numbers: the layer has 6 units" in ended.message
+    refused = (await until(engine, Failed))[-1]
+    assert isinstance(refused, Failed)
+    assert "holds 3 numbers: the layer has 6 units" in refused.message
 
 
 @pytest.mark.parametrize(("factory", "mode"), [("gray", "L"), ("five", "RGB")])
