@@ -18,7 +18,7 @@ from types import TracebackType
 
 from tests.e2e.model import KITTY, Kind, Model
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that anything may take on a busy machine."""
 TUIVIS = (sys.executable, "-m", "tuivis")
 

@@ -22,7 +22,7 @@ from tuivis.render.protocols import Choice, Protocol
 from tuivis.state import State
 from tuivis.widgets.display import Display
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that anything may take on a busy machine."""
 
 
