@@ -344,6 +344,16 @@ def test_tmux_that_lets_kitty_through(tmp_path: Path) -> None:
     assert (terminal.cell, keys) == (CellSize(8, 17), "")
 
 
+def test_tmux_itself_is_sent_none_of_kittys_questions(tmp_path: Path) -> None:
+    # It would take them for the title of its window.
+    environ = tmux_that_says("on;xterm-256color;RGB,title", tmp_path)
+    with emulator(TMUX, at_once, KITTY_41) as (tty_fd, seen):
+        assert probe(tty_fd, tty_fd, environ, 5.0)[0].kitty
+    wrapped = rb"\x1bPtmux;(?:[^\x1b]|\x1b\x1b)*\x1b\\"
+    assert re.search(wrapped, seen)
+    assert b"\x1b_G" not in re.sub(wrapped, b"", seen)
+
+
 def test_tmux_that_lets_nothing_through(tmp_path: Path) -> None:
     terminal, _ = ask(TMUX, environ=tmux_that_says("off;xterm-256color;title", tmp_path), outer=KITTY_41)
     assert (terminal.name, terminal.tmux, terminal.answered) == ("tmux 3.4", True, True)

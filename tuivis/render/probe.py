@@ -156,7 +156,7 @@ def probe(fd_in: int, fd_out: int, environ: Mapping[str, str], timeout: float = 
     around, round_trip = None, None
     if os.isatty(fd_in) and os.isatty(fd_out) and environ.get("TERM") not in _UNASKED:
         with _ending_in_order(), _raw(fd_in):
-            round_trip = talk.ask(_questions(), timeout)
+            round_trip = talk.ask(_questions("TMUX" in environ), timeout)
             replies, _ = _read(talk.heard)
             if round_trip is not None and ("TMUX" in environ or replies.name.startswith("tmux")):
                 around = tmux.ask(environ)
@@ -255,11 +255,12 @@ def _kitty_questions() -> list[bytes]:
     ]
 
 
-def _questions() -> bytes:
+def _questions(in_tmux: bool) -> bytes:
     return b"".join(
         [
             b"\x1b7\x1b[>0q",
-            *_kitty_questions(),
+            # tmux would take Kitty's questions for the title of the window; they go through it later.
+            *([] if in_tmux else _kitty_questions()),
             b"\x1b[16t\x1b[14t\x1b[?2026$p\x1b[?1;1;0S",
             # A true colour is set and asked back: COLORTERM does not come along over SSH.
             b"\x1b[48;2;1;2;3m\x1bP$qm\x1b\\",
