@@ -133,14 +133,7 @@ def layers(show_all: bool, as_json: bool, **given: Any) -> None:
 @cli.command(epilog=MODEL_HELP)
 @options.MODEL
 @options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICE)
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE.png",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Where the picture goes; a file of that name is replaced.",
-)
+@options.output("FILE.png", "picture")
 @click.option(
     "--npz",
     metavar="FILE.npz",
@@ -179,14 +172,7 @@ def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> Non
 @cli.command(epilog=MODEL_HELP)
 @options.MODEL
 @options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICE)
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE.mp4",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Where the film goes; a file of that name is replaced.",
-)
+@options.output("FILE.mp4", "film")
 @click.option("--seconds", metavar="S", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
 @options.JSON
 def record(output: Path, seconds: float | None, as_json: bool, **given: Any) -> int:

@@ -24,6 +24,12 @@ def together(*options: Callable[[Function], Function]) -> Callable[[Function], F
     return decorate
 
 
+def output(metavar: str, what: str) -> Callable[[Function], Function]:
+    """Return the option for the one file that a command writes."""
+    text = f"Where the {what} goes; a file of that name is replaced."
+    return click.option("-o", "--output", metavar=metavar, required=True, type=click.Path(path_type=Path), help=text)
+
+
 MODEL = click.argument("model", shell_complete=completion.names_and_files(completion.models))
 WEIGHTS = click.option(
     "--weights",

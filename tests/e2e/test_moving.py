@@ -11,19 +11,9 @@ from PIL import Image
 
 from tests.clips import write_clip
 from tests.e2e.test_cli import error_of, tuivis
+from tests.e2e.test_optimise import NETWORK
 from tuivis.engine.decoder import first_frame
 
-NETWORK = """
-import torch
-from torch import nn
-
-def make():
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
-    net.input_size = (3, 32, 24)
-    net.labels = ("tabby cat", "dog", "cow", "hen")
-    return net
-"""
 NOWHERE = "http://user:secret@127.0.0.1:1/"
 
 

@@ -128,22 +128,25 @@ def test_every_tensor_of_an_output_is_a_layer() -> None:
     torch.testing.assert_close(output, batch.mean((2, 3))[0])
 
 
+UNUSABLE: tuple[tuple[Callable[[Tensor], Any], str], ...] = (
+    (lambda x: x.long(), "int64"),
+    (lambda x: x.to(torch.complex64), "complex64"),
+    (lambda x: x[:, :0], "empty"),
+    (lambda x: x.sum(), "0 dimensions"),
+    (lambda x: x[None], "5 dimensions"),
+    (lambda x: x.to_sparse(), "dense"),
+    (lambda x: x.repeat(4, 1, 1, 1), "first dimension is 4"),
+    (lambda _: None, "no tensor"),
+)
+"""What a module may return that has no units, and a word of the reason that is given."""
+
+
 def test_outputs_without_units_are_unusable_and_the_rest_works() -> None:
-    makers: list[Callable[[Tensor], Any]] = [
-        lambda x: x.long(),
-        lambda x: x.to(torch.complex64),
-        lambda x: x[:, :0],
-        lambda x: x.sum(),
-        lambda x: x[None],
-        lambda x: x.to_sparse(),
-        lambda x: x.repeat(4, 1, 1, 1),
-        lambda _: None,
-    ]
 
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.parts = nn.ModuleList(Call(maker) for maker in makers)
+            self.parts = nn.ModuleList(Call(maker) for maker, _ in UNUSABLE)
             self.after = Call(lambda _: torch.zeros(1, 3, 4, 4))
             self.head = nn.Conv2d(3, 2, 1)
 
@@ -155,18 +158,8 @@ def test_outputs_without_units_are_unusable_and_the_rest_works() -> None:
     model, batch = Model().eval(), torch.randn(1, 3, 4, 4)
     layers = discover(model, batch)
     reasons = [layer.reason for layer in layers.infos if layer.kind == "unusable"]
-    words = [
-        "int64",
-        "complex64",
-        "empty",
-        "0 dimensions",
-        "5 dimensions",
-        "dense",
-        "first dimension is 4",
-        "no tensor",
-    ]
-    assert len(reasons) == len(words)
-    assert all(word in reason for word, reason in zip(words, reasons, strict=True))
+    assert len(reasons) == len(UNUSABLE)
+    assert all(word in reason for (_, word), reason in zip(UNUSABLE, reasons, strict=True))
     assert listed(layers) == ["head", "output"]
     output, activation = forward(model, layers, batch, "head")
     torch.testing.assert_close(output, activation.mean((1, 2)))

@@ -23,7 +23,7 @@ from tuivis.engine.optimise.manifest import Manifest
 from tuivis.engine.optimise.objectives import position
 from tuivis.engine.optimise.quality import Judge
 from tuivis.engine.optimise.recipes import Recipe, check
-from tuivis.engine.optimise.results import Record, Result, Run, Verdict, read, refuse_existing, sidecar
+from tuivis.engine.optimise.results import Quality, Record, Result, Run, Verdict, read, refuse_existing, sidecar
 from tuivis.engine.protocol import JobEvent
 from tuivis.engine.sources import Pictures
 from tuivis.engine.taps import Layers
@@ -226,22 +226,7 @@ class Job:
             files.write_picture(path, array)
             if self._frames[number]:
                 files.write_film(path.with_suffix(".mp4"), self._frames[number])
-            result = Result(
-                picture=path.name,
-                run=run,
-                model=self._model.name,
-                weights=self._model.weights,
-                weights_sha256=self._hash,
-                device=str(self._model.device),
-                versions={name: version(name) for name in ("torch", "numpy")},
-                parameters=batch.setting.recipe,
-                position=batch.objectives.at,
-                label=self._label(run),
-                seconds=seconds,
-                record=record,
-                quality=quality,
-            )
-            self._write(run, result)
+            self._write(run, self._result(run, path.name, batch, record, quality, seconds))
             quality = self._with_diversity(run) or quality
             natural = batch.objectives.sign * objective.repeat(len(self._judge.photographs.images)).anywhere(
                 self._judge.photographs.activations.to(self._model.device)
@@ -258,6 +243,23 @@ class Job:
                 int(natural.argmax()),
                 seconds,
             )
+
+    def _result(self, run: Run, picture: str, batch: Batch, record: Record, quality: Quality, seconds: float) -> Result:
+        return Result(
+            picture=picture,
+            run=run,
+            model=self._model.name,
+            weights=self._model.weights,
+            weights_sha256=self._hash,
+            device=str(self._model.device),
+            versions={name: version(name) for name in ("torch", "numpy")},
+            parameters=batch.setting.recipe,
+            position=batch.objectives.at,
+            label=self._label(run),
+            seconds=seconds,
+            record=record,
+            quality=quality,
+        )
 
     def _write(self, run: Run, result: Result) -> None:
         write_whole(sidecar(self._folder, run), msgspec.json.format(msgspec.json.encode(result)))
