@@ -8,6 +8,10 @@ write. Not in it: reading and scaling the photograph, for which the engine is as
 The bare pass runs in the same process, on an input that is ready, in inference mode. Both take turns, picture by
 picture, and each follows another pass and its answer. Times are medians over the frames of all engines; the ratio is
 the median of an engine's frames, and of several engines again the median.
+
+With a video as `--input` it is frames per second that count: all frames are shown as soon as they can be, the next
+asked for when the last is shown, while that is composed, encoded and written; against what the bare pass
+could do alone.
 """
 
 from __future__ import annotations
@@ -31,10 +35,12 @@ from benchmarks.report import report
 from benchmarks.session import CELL
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import ListDevices, Load, Open, Show
-from tuivis.engine.events import Failed, Frame, Loaded, Mosaic, Opened, Progress, Unit
+from tuivis.engine.events import Failed, Frame, Loaded, Mosaic, Opened, Progress, Shown, Unit
 from tuivis.engine.protocol import Command, Event
+from tuivis.engine.sources import VIDEOS
 from tuivis.engine.values import Tiles
 from tuivis.intents import CanvasResized, PictureStepped
+from tuivis.playback import Ticked
 from tuivis.reduce import reduce
 from tuivis.render.damage import difference
 from tuivis.render.kitty import KittyPlaceholders
@@ -51,6 +57,10 @@ DRAFT = Quality(16)
 SMALLEST = 24
 """Pixels of a tile, as `Display` has it."""
 TARGET = 1.25
+PLAYED, PASSES = 150, 15
+"""Frames of a video, and bare passes, that are timed."""
+SHARE = {"efficientnet_lite0": 0.75, "resnet50": 0.8}
+"""The least share of the bare pass's rate at which a video has to be shown."""
 
 
 Answer = TypeVar("Answer", bound=Event)
@@ -75,12 +85,38 @@ class Times:
 def main() -> int:
     """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__.partition("\n")[0])
-    parser.add_argument("--input", default="demo", help="pictures: a file, a folder, or demo")
+    parser.add_argument("--input", default="demo", help="pictures: a file, a folder, or demo; or a video")
     source = parser.parse_args().input
+    if Path(source).suffix.lower() in VIDEOS:
+        return report_video(source)
     figures: dict[str, float] = {}
     for model, layer in LAYERS.items():
         figures |= {f"{model}_{name}": figure for name, figure in measure(model, layer, source).items()}
     return report("live", figures, {f"{model}_ratio": TARGET for model in LAYERS})
+
+
+def report_video(source: str) -> int:
+    """Measure and report how fast a video is shown."""
+    figures: dict[str, float] = {}
+    for model, layer in LAYERS.items():
+        runs = [asyncio.run(play(model, layer, source)) for _ in range(PROCESSES)]
+        figures[f"{model}_fps"] = median(fps for fps, _ in runs)
+        figures[f"{model}_bare_fps"] = median(bare for _, bare in runs)
+        figures[f"{model}_bare_over_fps"] = median(bare / fps for fps, bare in runs)
+    return report("live", figures, {f"{model}_bare_over_fps": 1 / share for model, share in SHARE.items()})
+
+
+async def play(model: str, layer: str, source: str) -> tuple[float, float]:
+    """Return the frames per second of a video, and those of the bare pass in the same engine."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = await Engine.start(Path(folder, "engine.log"), (sys.executable, "-m", "benchmarks.engine"))
+        try:
+            watcher = Watcher(engine)
+            await watcher.begin(model, layer, source)
+            await watcher.play(WARM)
+            return await watcher.play(PLAYED), 1 / median([await watcher.bare() for _ in range(PASSES)])
+        finally:
+            await engine.close()
 
 
 def measure(model: str, layer: str, source: str) -> dict[str, float]:
@@ -128,7 +164,7 @@ class Watcher:
         canvas = self._encoder.canvas(PANE.columns, PANE.rows)
         self.state = reduce(State(wanted=layer), CanvasResized(canvas, SMALLEST))
         self.state = reduce(self.state, await self._ask(Load(model, "random", "cpu"), Loaded))
-        self.state = reduce(self.state, await self._ask(Open((source,)), Opened))
+        self.state = reduce(self.state, await self._ask(Open((source,), every_frame=True), Opened))
 
     async def step(self) -> Times:
         """Show the next picture."""
@@ -150,12 +186,11 @@ class Watcher:
         end = time.perf_counter()
         await self._next(Unit)
         await self._ask(ListDevices(), Progress)
-        bare = await self._ask(ListDevices(), Progress)
-        assert bare.fraction
+        bare = await self.bare()
         forward = frame.forward_ms / 1000
         answer = framed - begin - forward
         return Times(
-            bare=bare.fraction,
+            bare=bare,
             preprocess=preprocessed - answer,
             forward=forward,
             answer=answer,
@@ -166,6 +201,28 @@ class Watcher:
             whole=end - begin,
             size=len(data),
         )
+
+    async def play(self, frames: int) -> float:
+        """Show so many frames of a video; return frames per second."""
+        start, drawing = time.perf_counter(), asyncio.create_task(asyncio.sleep(0))
+        for _ in range(frames):
+            self.state = reduce(self.state, Ticked())
+            self._engine.send(self._show())
+            mosaic = await self._next(Mosaic)
+            await drawing
+            drawing = asyncio.create_task(self._draw(mosaic))
+            await self._next(Shown)
+        await drawing
+        return frames / (time.perf_counter() - start)
+
+    async def bare(self) -> float:
+        """Return the seconds of a bare pass."""
+        passed = (await self._ask(ListDevices(), Progress)).fraction
+        assert passed
+        return passed
+
+    async def _draw(self, mosaic: Mosaic) -> None:
+        self._write(await asyncio.to_thread(self._encode, self._compose(mosaic)))
 
     def _show(self) -> Show:
         show = self.state.request()

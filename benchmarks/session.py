@@ -52,6 +52,8 @@ class Session:
     ----------
     heard
         Every byte that the program wrote.
+    pid
+        The program's process.
     started
         When the program was started, in seconds of `time.perf_counter`.
     """
@@ -65,8 +67,8 @@ class Session:
 
     def __enter__(self) -> Session:
         self.started = time.perf_counter()
-        self._pid, self._fd = pty.fork()
-        if self._pid == 0:
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", ROWS, COLUMNS, COLUMNS * CELL[0], ROWS * CELL[1]))
             os.execvpe(self._command[0], list(self._command), self._environ())
         return self
@@ -77,9 +79,9 @@ class Session:
         # A terminal whose window is closed: the program and its engine end.
         os.close(self._fd)
         end = time.monotonic() + 5
-        while os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+        while os.waitpid(self.pid, os.WNOHANG) == (0, 0):
             if time.monotonic() > end:
-                os.kill(self._pid, signal.SIGKILL)
+                os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.02)
         self._home.cleanup()
 
@@ -93,6 +95,12 @@ class Session:
     def type(self, keys: str) -> None:
         """Press keys."""
         os.write(self._fd, keys.encode())
+
+    def forget(self) -> None:
+        """Keep no longer what was heard so far, but for what may be the start of a question."""
+        del self.heard[: max(0, len(self.heard) - _LONGEST_QUESTION)]
+        self._arrivals.clear()
+        self._searched = 0
 
     def when(self, end: int) -> float:
         """Return when the first `end` bytes had come, in seconds after the start."""
