@@ -52,6 +52,22 @@ async def test_a_question_goes_behind_each_frame_and_no_third_frame_before_an_an
     assert [each[:1] for each in terminal.heard] == [b"a", b"b", b"c"]
 
 
+async def test_a_key_does_not_wait_for_the_frames_under_way_but_one_key_at_a_time() -> None:
+    terminal = Terminal()
+    tasks = [asyncio.create_task(terminal.send(name, name.encode() * 50_000)) for name in "abcd"]
+    await settle()
+    assert [each[:1] for each in terminal.heard] == [b"a", b"b"]
+    terminal.turns.hurry("d")
+    await settle()
+    assert [each[:1] for each in terminal.heard] == [b"a", b"b", b"d"]
+    terminal.turns.hurry("c")
+    await settle()
+    assert len(terminal.heard) == 3
+    terminal.answer(terminal.turns._clock())
+    await asyncio.wait_for(asyncio.gather(*tasks), 30)
+    assert [each[:1] for each in terminal.heard] == [b"a", b"b", b"d", b"c"]
+
+
 async def test_an_empty_frame_takes_no_room_and_asks_nothing() -> None:
     terminal = Terminal()
     for _ in range(5):

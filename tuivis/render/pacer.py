@@ -104,14 +104,19 @@ class Pacer:
         """Frames that are sent and not known to be drawn."""
         return len(self._flight)
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until the next frame may be sent: 0 at once, infinite before an answer has come."""
+    def wait(self, now: float, hurried: bool = False) -> float:
+        """Return the seconds until the next frame may be sent: 0 at once, infinite before an answer has come.
+
+        One frame that is `hurried`, since a key waits for it, may go besides those that may be under way.
+        """
         if self._answers is None and self._flight and now - self._flight[0].sent >= PATIENCE:
             self._answers = False
             self._flight.clear()
         is_far = bool(self._takes) and self.round_trip > self._interval
         most = IN_FLIGHT_FAR if is_far else IN_FLIGHT
-        alone = self._flight and (not self._flight[-1].size or self._wants_trip(now))
+        alone = bool(self._flight) and (not self._flight[-1].size or self._wants_trip(now))
+        if hurried:
+            alone, most = False, most + 1
         return inf if alone or len(self._flight) >= most else max(0.0, self._allowed - now)
 
     def expects(self, now: float) -> float:

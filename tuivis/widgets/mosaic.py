@@ -82,6 +82,8 @@ class MosaicPane(PicturePane, can_focus=True):
         kept = kept and _patterns(old) == _patterns(new) and old.playback.live == new.playback.live
         if kept and (old.backward is new.backward or not new.look.fills):
             return
+        if old.view != new.view:
+            self._pictures.turns.hurry(self)
         if _content(old) == _content(new) and old.playback.live == new.playback.live:
             # Only the frame of the selected tile moves: the picture keeps its levels.
             self._draw(self._quality)

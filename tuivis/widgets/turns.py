@@ -58,6 +58,7 @@ class Turns:
         self._waiting: dict[object, asyncio.Future[None]] = {}
         self._ends: dict[object, float] = {}
         self._virtual = 0.0
+        self._hurried: object = None
         self._taken = self._closed = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -82,6 +83,11 @@ class Turns:
             if self._waiting.pop(pane, None) is None:
                 self._taken = False
             self._serve()
+
+    def hurry(self, pane: object) -> None:
+        """Let the pane have the next turn, as soon as can be: a key waits for what it shows."""
+        self._hurried = pane
+        self._serve()
 
     def answered(self, number: int, at: float) -> Drawn | None:
         """Take note of the terminal's answer; return what is drawn now."""
@@ -109,17 +115,19 @@ class Turns:
             self._timer = None
         if self._taken or self._closed or not self._waiting:
             return
-        if alone := self.pacer.alone(self._clock()):
+        hurried = self._hurried in self._waiting
+        if not hurried and (alone := self.pacer.alone(self._clock())):
             self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._serve)
             self._write(self._wrap(alone))
             return
-        wait = self.pacer.wait(self._clock())
+        wait = self.pacer.wait(self._clock(), hurried)
         if wait > 0:
             if wait == inf:
                 reminder = self.pacer.reminder(self._clock())
                 self._write(self._wrap(reminder) if reminder else b"")
             self._timer = asyncio.get_running_loop().call_later(min(wait, LOOK_AGAIN), self._serve)
             return
-        pane = min(self._waiting, key=lambda each: self._ends[each])
+        pane = self._hurried if hurried else min(self._waiting, key=lambda each: self._ends[each])
+        self._hurried = None if hurried else self._hurried
         self._taken = True
         self._waiting.pop(pane).set_result(None)
