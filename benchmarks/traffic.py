@@ -58,8 +58,12 @@ def transmissions(stream: bytes | bytearray, start: int = 0) -> list[Transmissio
     loading: Transmission | None = None
     for sequence in _SEQUENCE.finditer(stream, start):
         keys = dict(pair.split("=") for pair in sequence[1].decode().split(",") if "=" in pair)
+        if found and keys.get("a") == "p" and keys.get("i") == found[-1].keys["i"]:
+            # A picture that was transmitted first is placed.
+            found[-1].keys |= {"a": "T", "c": keys.get("c", "0"), "r": keys.get("r", "0")}
+            found[-1].end = sequence.end()
         if loading is None:
-            if keys.get("a") not in ("T", "f") or keys.get("f") != "100":
+            if keys.get("a", "t") not in ("T", "t", "f") or keys.get("f") != "100":
                 continue
             loading = Transmission(keys, sequence.start(), 0, b"")
         loading.payload += sequence[2]
