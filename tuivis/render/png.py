@@ -125,15 +125,18 @@ def _compact(pixels: Bytes, palette: Bytes, shown: Mask | None) -> tuple[Bytes, 
     used = np.flatnonzero(np.bincount(counted, minlength=len(palette)))
     index = np.zeros(256, np.uint8)
     index[used] = np.arange(len(used))
-    return index[pixels], palette[used]
+    return index.take(pixels), palette[used]
 
 
 def _packed(rows: Bytes, bits: int) -> Bytes:
     """Return the indices of each row `bits` bits each, the first in the highest bits."""
+    if bits == 8:
+        return rows
     per_byte = 8 // bits
-    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % per_byte))).reshape(len(rows), -1, per_byte)
-    shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
-    packed: Bytes = np.bitwise_or.reduce(padded << shifts, axis=2)
+    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % per_byte)))
+    packed = padded[:, ::per_byte] << np.uint8(8 - bits)
+    for place in range(1, per_byte):
+        packed |= padded[:, place::per_byte] << np.uint8(8 - bits * (place + 1))
     return packed
 
 
