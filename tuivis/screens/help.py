@@ -19,6 +19,8 @@ TITLES = {
     "unit": "Units",
     "layer": "Layers",
     "picture": "Pictures",
+    "play": "What moves",
+    "record": "What moves",
     "program": "Program",
     "view": "View",
     "backward": "Backward",
