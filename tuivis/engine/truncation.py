@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from tuivis.engine import folding
 from tuivis.engine.layout import tensors
 from tuivis.engine.taps import Layers, blame, removed
 from tuivis.errors import UserError, printable
@@ -95,6 +97,8 @@ class Truncated:
         self._module = module
         self._tap = layers.tap(layer)
         self._own: int | None = None
+        self.pairs: list[folding.Pair] = []
+        """What is folded while the network runs."""
         with torch.no_grad(), _Squashes(None) as squashes:
             activation = self._stopped(example)
         if squashes.last is not None and _same(squashes.last[1], activation):
@@ -102,6 +106,7 @@ class Truncated:
         with torch.no_grad():
             self.shape: tuple[int, int, int] = tuple(self(example).shape[1:])  # type: ignore[assignment]
         """(units, height, width)."""
+        self.pairs = folding.pairs(module, self, example)
 
     @property
     def before(self) -> bool:
@@ -148,7 +153,11 @@ class Truncated:
 
         module = self._module.get_submodule(tap.module)
         try:
-            with blame(self._module), removed(module.register_forward_hook(hook)):
+            with ExitStack() as stack:
+                stack.enter_context(blame(self._module))
+                stack.enter_context(removed(module.register_forward_hook(hook)))
+                for pair in self.pairs:
+                    stack.enter_context(pair.folded())
                 self._module(batch)
         except _Stop as stop:
             return stop.tensor
