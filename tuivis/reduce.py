@@ -379,6 +379,8 @@ def _(event: Failed, state: State) -> State:
     if event.during == "Backward":
         look = replace(state.look, mode=None, gradients=False, fills=False)
         return replace(state, look=look, backward=None, note=event.message)
+    if event.during == "Order":
+        return replace(state, view=replace(state.view, order="index"), progress=None, note=event.message)
     if event.during in ("Load", "Open"):
         banner = f"{event.message}. Press r to try again, q to quit."
         return replace(state, phase="refused", progress=None, banner=banner)

@@ -114,6 +114,11 @@ async def test_memory_that_runs_out_on_the_way_back_switches_the_view_off(tmp_pa
         while running.state.view.layer != "0":
             await running.press("u")
         assert (await backward(running, "b")).reason == ""
+        # The units of this layer can be ranked by nothing that goes back through it.
+        await running.press("i", "i")
+        await running.until(lambda: running.state.note.startswith("out of memory on the order by gradient"))
+        assert running.state.view.order == "index"
+        await running.until(lambda: running.state.mosaic is not None and running.state.mosaic.layer == "0")
         assert running.app._engine is engine and running.state.phase == "ready"
 
 

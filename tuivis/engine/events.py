@@ -238,8 +238,8 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     """A command failed: one clear line.
 
     `during` is the command's name; `generation` is that of the `Show` or `Read`, or the number of the job, else 0. A
-    backward pass that failed is
-    "Backward": the rest of the `Show` is answered all the same.
+    backward pass that failed is "Backward", units that could not be ranked are "Order": the rest of the `Show` is
+    answered all the same.
     """
 
     message: str

@@ -162,12 +162,12 @@ class Lookback:
         return shares(*up, 1), shares(*down, -1)
 
 
-def explained(error: Exception) -> str:
-    """Return one line for a backward pass that failed."""
+def explained(error: Exception, what: str = "the backward pass") -> str:
+    """Return one line for `what` has failed."""
     first = printable((str(error).strip().splitlines() or [""])[0])
     if is_out_of_memory(error):
-        return f"out of memory on the backward pass: {first}"
-    return first if isinstance(error, UserError) else f"the backward pass fails: {type(error).__name__}: {first}"
+        return f"out of memory on {what}: {first}"
+    return first if isinstance(error, UserError) else f"{what} fails: {type(error).__name__}: {first}"
 
 
 def _recorded(passed: Backpass) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tuivis.engine.layout import replaced, tensors
 from tuivis.engine.taps import Layers, at, blame, not_computed, removed, scores
-from tuivis.errors import UserError
+from tuivis.errors import UserError, is_out_of_memory
 
 CHUNK = 32
 """Units of one pass."""
@@ -81,8 +81,8 @@ class Ablation:
         units = range(self._next, min(self._next + self._chunk, len(self.falls)))
         try:
             outputs = self._outputs(units)
-        except torch.OutOfMemoryError:
-            if self._chunk == 1:
+        except Exception as error:
+            if self._chunk == 1 or not is_out_of_memory(error):
                 raise
             self._chunk //= 2
             return
@@ -94,8 +94,8 @@ class Ablation:
             try:
                 outputs = self._run(units, self._past)
             except (UserError, RuntimeError) as error:
-                if isinstance(error.__cause__ or error, torch.OutOfMemoryError):
-                    raise torch.OutOfMemoryError(str(error)) from error
+                if is_out_of_memory(error):
+                    raise
                 outputs = None
             if outputs is not None and self._is_whole(outputs[0]):
                 return outputs

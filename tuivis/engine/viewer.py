@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -322,15 +322,23 @@ class Viewer:
     def _mosaic_in_order(self, show: Show, maps: Maps, found: Found | None) -> Iterator[Event]:
         order = maps.order("index" if show.order in ("gradient", "ablation") else show.order)
         if show.order in ("gradient", "ablation"):
-            batch = self._batch(self.inputs.image(show))
-            ranking = self._orders.ranking(batch, show.layer, show.target, (show.seen, show.off))
-            for fraction in ranking.ablate() if show.order == "ablation" else ():
-                yield Progress(f"ranking {printable(show.layer)} by ablation", fraction)
-                self._give_way()
-            order = ranking.order(show.order)
+            try:
+                order = yield from self._ranked(show)
+            except _SupersededError:
+                raise
+            except Exception as error:
+                yield Failed(explained(error, f"the order by {show.order}"), "Order", show.generation)
         if show.gradients and found is not None:
             maps, show = Maps(found.gradients), msgspec.structs.replace(show, normalisation="diverging")
         yield self._mosaic(show, maps, order)
+
+    def _ranked(self, show: Show) -> Generator[Event, None, NDArray[np.int32]]:
+        batch = self._batch(self.inputs.image(show))
+        ranking = self._orders.ranking(batch, show.layer, show.target, (show.seen, show.off))
+        for fraction in ranking.ablate() if show.order == "ablation" else ():
+            yield Progress(f"ranking {printable(show.layer)} by ablation", fraction)
+            self._give_way()
+        return ranking.order(show.order)
 
     def _mosaic(self, show: Show, maps: Maps, order: NDArray[np.int32]) -> Mosaic:
         quantised = maps.levels(show.tiles, order, show.normalisation, show.boost)

@@ -138,13 +138,17 @@ def _poison_all(x: Tensor) -> None:
         x.data[:] = torch.nan
 
 
-def test_out_of_memory_shrinks_the_batch_and_loses_no_work() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_out_of_memory_shrinks_the_batch_and_loses_no_work(error: Exception) -> None:
     sizes = []
 
     def small_memory(x: Tensor) -> None:
         sizes.append(len(x))
         if len(x) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
 
     units = [0, 1, 2, 3, 4]
     tight = finished(batch_of(short("distill"), units, truncated(small_network(small_memory))))

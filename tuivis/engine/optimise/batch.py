@@ -17,7 +17,7 @@ from tuivis.engine.optimise.recipes import Recipe
 from tuivis.engine.optimise.regularisers import clip, regularise
 from tuivis.engine.optimise.results import Record, Verdict
 from tuivis.engine.truncation import Truncated
-from tuivis.errors import UserError
+from tuivis.errors import UserError, is_out_of_memory
 
 MOST_UNDONE = 40
 """A sample whose step was undone so many times is given up."""
@@ -148,7 +148,9 @@ class Batch:
             try:
                 chosen = self.objectives.keep(_indices(part, parameter))
                 value, gradient, rank = self._one(parameter[part], chosen, drawn[part])
-            except torch.OutOfMemoryError:
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
                 room.shrink(len(parameter[part]))
                 _release(self.setting.device)
                 continue
