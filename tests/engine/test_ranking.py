@@ -134,6 +134,28 @@ def test_a_model_that_changes_its_input_in_place_is_ranked_from_the_input() -> N
     assert float(ablation.falls[7]) == pytest.approx(float(whole - alone), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_units_that_do_not_fit_together_are_ranked_one_by_one(error: Exception) -> None:
+    sizes = []
+
+    def tight(x: Tensor) -> Tensor:
+        sizes.append(len(x))
+        if len(x) > 2:
+            raise error
+        return x * 2
+
+    batch = torch.randn(1, 3, 12, 12)
+    falls = []
+    for glue in (tight, lambda x: x * 2):
+        ablation = ranked(small(nn.Identity(), glue), batch, "1")
+        falls.append(ablation.falls)
+    torch.testing.assert_close(*falls)
+    assert max(sizes) > 2 and sizes[-1] == 2
+
+
 def test_a_model_that_mixes_the_pictures_of_a_batch_is_refused() -> None:
     model = small(nn.Identity(), lambda x: x + x.mean((0, 2, 3), keepdim=True))
     with pytest.raises(UserError, match="mixes the pictures of a batch"):
