@@ -63,7 +63,7 @@ class Session:
         self._command = command
         self._arrivals: list[tuple[int, float]] = []
         self._searched = 0
-        self._home = tempfile.TemporaryDirectory()
+        self._home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
     def __enter__(self) -> Session:
         self.started = time.perf_counter()
