@@ -55,7 +55,7 @@ class Recorder:
             return
         if self._task is not None:
             self._stop.set()
-        elif not film.is_whole(self._state()):
+        elif not _has_begun(self._state()):
             self._apply(Noted("nothing to record yet"))
         else:
             self._stop.clear()
@@ -106,7 +106,13 @@ class Recorder:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), max(0.0, last + 1 / RATE - time.monotonic()))
             state, now = self._state(), time.monotonic()
-            at, last = at + min(now - last, PAUSE), now
+            # The film begins with its first picture: between a frame and its mosaic there is none.
+            at, last = 0.0 if drawn is None else at + min(now - last, PAUSE), now
+
+
+def _has_begun(state: State) -> bool:
+    """Say whether there are pictures: between a frame and its mosaic these do not go together, but soon will."""
+    return state.frame is not None and state.mosaic is not None and state.layout is not None
 
 
 def _same(one: State, other: State) -> bool:

@@ -6,12 +6,15 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.films import CODEC, GRAYS, NETWORK, decoded, middle_bands, write_bands
 from tests.ui.explorer import Explorer, explorer
+from tuivis import film
 from tuivis.config import Settings
 from tuivis.render.film import Stage
 from tuivis.state import State
@@ -152,6 +155,25 @@ async def test_an_encoder_that_is_killed_leaves_nothing_and_the_next_recording_w
         await running.pilot.press("R")
         await running.until(lambda: not running.state.recording.runs)
         assert decoded(Path(NAME))[0]
+
+
+async def test_a_recording_that_is_wanted_between_a_frame_and_its_mosaic_begins_with_both(settings: Settings) -> None:
+    async with explorer(settings) as running:
+        await running.pilot.press("space")
+        await running.until(lambda: running.state.playback.paused and film.is_whole(running.state))
+        whole = running.state
+        assert whole.frame is not None and whole.mosaic is not None
+        frame = msgspec.structs.replace(whole.frame, generation=whole.mosaic.generation + 1)
+        running.app.state = replace(whole, frame=frame)
+        await running.pilot.press("R")
+        await running.until(lambda: running.state.recording.runs)
+        await running.pilot.pause(0.3)
+        assert running.state.recording.seconds == 0
+        running.app.state = replace(running.app.state, frame=whole.frame)
+        await running.until(recorded(running, 1))
+        await running.pilot.press("R")
+        await running.until(lambda: not running.state.recording.runs)
+    assert len(decoded(Path(NAME))[0]) >= 25
 
 
 async def test_there_is_nothing_to_record_before_the_first_mosaic(settings: Settings) -> None:
