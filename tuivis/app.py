@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import ClassVar
 
@@ -23,6 +24,7 @@ from tuivis.engine.commands import Load, Open, Read, Show
 from tuivis.engine.events import Activations, Frame, Loaded
 from tuivis.errors import UserError
 from tuivis.export import export_backward, export_name, export_picture
+from tuivis.files import unused
 from tuivis.intents import ClassTargeted, EngineLost, EngineStarted, Noted, Sent, UnitChosen
 from tuivis.jobs import Jobs
 from tuivis.keys import bindings_of
@@ -41,6 +43,7 @@ from tuivis.themes import THEMES, chrome_of
 from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
 from tuivis.widgets.jobs import JobsPane
+from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.overdraw import covers
 from tuivis.widgets.picture import PicturePane
@@ -85,7 +88,7 @@ class TuivisApp(App[int]):
         super().__init__()
         self.settings = settings
         view = View(unit=settings.unit, wish=settings.unit, colours=settings.colours)
-        self.state = State(view=view, wanted=settings.layer)
+        self.state = State(view=view, wanted=settings.layer, colours=settings.colours)
         self._pictures = display
         self._typed = typed
         self._engine: Engine | None = None
@@ -130,7 +133,9 @@ class TuivisApp(App[int]):
 
     def apply(self, event: object) -> None:
         """Take an intent or an event into the state, show it, and ask the engine for what is then missing."""
-        self.state = reduce(self.state, event)
+        before, self.state = self.state.playback, reduce(self.state, event)
+        if (before.picture, before.live) != (self.state.playback.picture, self.state.playback.live):
+            self._pictures.begin()
         show = self.state.request()
         if self._engine is not None and show is not None:
             generation = self._shown.generation if self._shown else 0
@@ -243,7 +248,7 @@ class TuivisApp(App[int]):
             if path:
                 self.apply(Noted(export_picture(picture, path)))
 
-        self.push_screen(Prompt("export to", export_name(self.state)), write)
+        self.push_screen(Prompt("export to", str(unused(Path(export_name(self.state))))), write)
 
     def _export_backward(self, read: Read) -> None:
         def ask(path: str | None) -> None:
@@ -251,7 +256,7 @@ class TuivisApp(App[int]):
                 self._target = path
                 self._engine.send(read)
 
-        self.push_screen(Prompt("export to", export_name(self.state)), ask)
+        self.push_screen(Prompt("export to", str(unused(Path(export_name(self.state))))), ask)
 
     def action_help(self) -> None:
         """Show the keys."""
@@ -263,7 +268,11 @@ class TuivisApp(App[int]):
 
     def _all_bindings(self) -> list[tuple[DOMNode, Binding]]:
         return bindings_of(
-            (*(self.explore.query_one(pane) for pane in (MosaicPane, UnitMap, JobsPane)), self.explore, self),
+            (
+                *(self.explore.query_one(pane) for pane in (MosaicPane, LayerTree, UnitMap, JobsPane)),
+                self.explore,
+                self,
+            ),
             self.settings.keys,
         )
 

@@ -24,6 +24,7 @@ from tuivis.widgets.display import Display
 
 PATIENCE = 120.0
 """Seconds that anything may take on a busy machine."""
+TERMINAL = Terminal(cell=CellSize(8, 16), true_colour=True)
 
 
 @dataclass
@@ -64,10 +65,12 @@ class Explorer:
 
 @asynccontextmanager
 async def explorer(
-    settings: Settings | None = None, size: tuple[int, int] = (120, 40), protocol: Protocol = "halfblock"
+    settings: Settings | None = None,
+    size: tuple[int, int] = (120, 40),
+    protocol: Protocol = "halfblock",
+    terminal: Terminal = TERMINAL,
 ) -> AsyncIterator[Explorer]:
     """Run the App; leave when it has shown its first mosaic."""
-    terminal = Terminal(cell=CellSize(8, 16), true_colour=True)
     display = Display(terminal, Choice(protocol, "for a test"))
     app = TuivisApp(settings or Settings(), display)
     async with app.run_test(size=size) as pilot:
@@ -80,7 +83,7 @@ async def explorer(
 
         display.connect(answer)
         running = Explorer(app, pilot, sent)
-        await running.until(lambda: bool(running.state.banner) or running.settled())
+        await running.until(lambda: bool(running.state.banner or running.state.trouble) or running.settled())
         yield running
 
 

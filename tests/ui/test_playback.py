@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from tests.clips import number_in, write_clip
-from tests.ui.explorer import Explorer, explorer
+from tests.ui.explorer import TERMINAL, Explorer, explorer
 from tuivis import player
 from tuivis.config import Settings
 from tuivis.engine import models
@@ -177,6 +181,35 @@ def independent(clip: Path, number: int) -> torch.Tensor:
         model.module(model.preprocess(pixels).unsqueeze(0))
     hook.remove()
     return kept[0][0]
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["answers", "tmux"])
+async def test_the_status_line_tells_how_what_moves_is_shown(clip: Path, answers: bool) -> None:
+    terminal = replace(TERMINAL, tmux=not answers)
+    asked = msgspec.structs.replace(settings(clip), fps=4)
+    async with explorer(asked, size=(200, 40), terminal=terminal) as running:
+        await running.until(lambda: re.search(r" · \d+(\.\d)? fps · \d+ kB/frame · ", status(running)) is not None)
+        assert re.search(r" kB/frame · (\d+ ms old · )?\d+ levels", status(running))
+        assert (" ms old" in status(running)) == answers
+        await running.until(lambda: re.search(r" GiB · \d+ dropped ", status(running)) is not None)
+        await paused(running)
+        assert "fps" not in status(running)
+        assert "dropped" not in status(running)
+
+
+async def test_a_pause_says_nothing_about_the_age_of_what_follows(clip: Path) -> None:
+    async with explorer(settings(clip)) as running:
+        display = running.app._pictures
+        await running.until(lambda: display.meter.figures(time.monotonic()) is not None)
+        await paused(running)
+        assert display.meter.figures(time.monotonic()) is None
+        # As it is after a long pause.
+        display.captured = time.monotonic() - 10_000
+        await running.pilot.press("space")
+        await running.until(lambda: display.meter.figures(time.monotonic()) is not None)
+        figures = display.meter.figures(time.monotonic())
+        assert figures is not None and figures.age is not None
+        assert figures.age < 1000
 
 
 async def test_a_frozen_picture_stands_and_the_video_goes_on(clip: Path) -> None:

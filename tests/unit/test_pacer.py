@@ -239,6 +239,25 @@ def test_the_quality_suits_the_link(kbit: int, trip: float, step: int) -> None:
     assert seen == {FINE[step]}
 
 
+@pytest.mark.parametrize(("kbit", "step"), [(500, 3), (100, 4), (2000, 2)])
+def test_the_quality_suits_the_limit_however_fast_the_link_is(kbit: int, step: int) -> None:
+    ladder = Ladder(FINE, 2)
+    watch = Watch(Link(100_000 * KBIT, 0.01), Pacer(0.02, limit=kbit * KBIT), fps=30)
+    settle(100_000, 0.02, ladder, watch)
+    seen = set()
+    for _ in range(10):
+        settle(100_000, 0.02, ladder, watch, 1)
+        seen.add(ladder.quality)
+    assert seen == {FINE[step]}
+
+
+def test_a_limit_takes_frames_of_the_best_quality_for_too_large_too() -> None:
+    ladder = Ladder(FINE)
+    watch = Watch(Link(100_000 * KBIT, 0.01), Pacer(0.02, limit=500 * KBIT), fps=30)
+    watch.play(20, lambda: 34_000, lambda drawn, now: ladder.judge(drawn, 0.02, now))
+    assert ladder.quality == FINE[-1]
+
+
 def test_the_quality_follows_a_link_that_changes() -> None:
     ladder = Ladder(FINE, 2)
     watch = settle(20_000, 0.05, ladder)

@@ -57,7 +57,8 @@ class _Frame:
 class Drawn:
     """A frame of `size` bytes is on screen, `late` seconds after a tiny one would have been, sent at the same time.
 
-    `of` is whose frame it is, as the sender said.
+    Where there is a limit it counts as late, too, for as long as it keeps others from being sent. `of` is whose frame
+    it is, as the sender said.
     """
 
     of: object
@@ -141,6 +142,10 @@ class Pacer:
             self._flight.append(_Frame(self._number, size, now, of))
         return b"" if self._mute else question(self._number)
 
+    def unanswered(self, size: int, now: float, of: object) -> Drawn | None:
+        """Return a frame that is being sent as if it were drawn at once, None where an answer will tell when it is."""
+        return Drawn(of, now, size / self._limit, size) if self._answers is False else None
+
     def alone(self, now: float) -> bytes:
         """Return a question to send alone, or nothing: the link must be empty for it, and its time have come."""
         if self._flight or not self._wants_trip(now):
@@ -166,7 +171,8 @@ class Pacer:
         if frame.size:
             self._takes.append(now - max(self._heard, frame.sent))
         self._heard = now
-        return Drawn(frame.of, frame.sent, now - frame.sent - self.round_trip, frame.size)
+        late = max(now - frame.sent - self.round_trip, frame.size / self._limit)
+        return Drawn(frame.of, frame.sent, late, frame.size)
 
     @property
     def _interval(self) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from math import inf
 
@@ -56,7 +57,7 @@ class Display:
         self.turns = Turns(Pacer(terminal.round_trip, kbit * KBIT, told), self.write, wrap if terminal.tmux else bytes)
         self.meter = Meter()
         self._ladder = ladder(choice.protocol in _PALETTES, quality)
-        self.captured = 0.0
+        self.captured: float | None = None
         """When the newest frame of a moving source was captured, in seconds of the monotonic clock."""
 
     def connect(self, write: Callable[[str], None] | None) -> None:
@@ -92,13 +93,31 @@ class Display:
         """Whether the link is too slow for a protocol that `ssh -C` makes much smaller."""
         return self.terminal.ssh and self.choice.protocol in COMPRESSIBLE and not self._ladder.is_best
 
-    def turn(self, pane: object, weight: float) -> AbstractAsyncContextManager[Send]:
+    @asynccontextmanager
+    async def turn(self, pane: object, weight: float) -> AsyncIterator[Send]:
         """Wait until the link has room for a frame of the pane; give the function that sends it."""
-        return self.turns.turn(pane, weight)
+        async with self.turns.turn(pane, weight) as send:
+            yield partial(self._send, send)
+
+    def _send(self, send: Send, frame: bytes, of: object = None) -> None:
+        """Send a frame, and measure it at once where the terminal never tells that it is drawn."""
+        send(frame, of)
+        sent = self.turns.pacer.unanswered(len(frame), time.monotonic(), of) if frame else None
+        if sent is None or not isinstance(of, float):
+            return
+        self.meter.add(sent.sent, sent.size, None)
+        # Without a limit nothing is known of the link.
+        if sent.late:
+            self._ladder.judge(sent, 0.0, sent.sent)
 
     def patience(self, lead: float) -> float:
         """Return the seconds after which to begin with a frame that takes `lead` seconds to make; 0 is at once."""
         return max(0.0, self.turns.pacer.expects(time.monotonic()) - lead)
+
+    def begin(self) -> None:
+        """Take note that other frames follow, of something else or after a pause: what was measured says nothing."""
+        self.meter.clear()
+        self.captured = None
 
     def answered(self, column: int, row: int, at: float) -> None:
         """Take note that the terminal told the cursor's position, from 0, at a time."""

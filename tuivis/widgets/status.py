@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from tuivis.engine.values import DeviceInfo
 from tuivis.errors import printable
+from tuivis.render.meter import Figures
 from tuivis.state import State
 from tuivis.widgets.display import Display
 from tuivis.widgets.predictions import bar
@@ -57,7 +58,8 @@ class StatusLine(Widget):
         width = self.content_size.width
         ink = self.get_component_rich_style("status--note")
         right = Text(self._line[1], ink, no_wrap=True)
-        right.truncate(max(0, width - 20), overflow="ellipsis")
+        # What is noted must not take the place of the facts.
+        right.truncate(max(0, min(width - 20, max(40, width // 2))), overflow="ellipsis")
         facts = Text(" · ".join(self._line[0]), no_wrap=True)
         facts.truncate(max(0, width - right.cell_len - 2), overflow="ellipsis", pad=True)
         return Text.assemble(facts, "  ", right)
@@ -75,14 +77,22 @@ class StatusLine(Widget):
             facts.append(looking)
         live = self._pictures.meter.figures(monotonic()) if state.playback.live else None
         if live is not None:
-            facts += [f"{live.fps:.0f} fps", f"{live.size / 1000:.0f} kB/frame", f"{live.age * 1000:.0f} ms old"]
-            facts.append(str(self._pictures.quality))
+            facts += [*_figures(live), str(self._pictures.quality)]
         elif state.frame is not None:
             facts.append(f"{state.frame.forward_ms:.0f} ms")
             facts += [f"{state.sent / 1000:.1f} kB"] * bool(state.sent)
         facts.append(self._pictures.choice.protocol)
         facts.append(device_text(state.frame.device if state.frame else state.loaded.device))
+        if state.playback.live and state.frame is not None and state.frame.dropped:
+            facts.append(f"{state.frame.dropped} dropped")
         return facts
+
+
+def _figures(live: Figures) -> list[str]:
+    """Return how fast what moves is, how large, and how old if the terminal tells when a frame is on screen."""
+    rate = f"{live.fps:.1f}" if live.fps < 2 else f"{live.fps:.0f}"
+    age = [] if live.age is None else [f"{live.age * 1000:.0f} ms old"]
+    return [f"{rate} fps", f"{live.size / 1000:.0f} kB/frame", *age]
 
 
 def device_text(device: DeviceInfo) -> str:
