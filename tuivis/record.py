@@ -24,6 +24,7 @@ from tuivis.engine.commands import Append, EndRecording, Load, Open, Record
 from tuivis.engine.events import Frame, Loaded, Opened, Progress, Recorded, Shown
 from tuivis.engine.values import Array
 from tuivis.errors import UserError, printable
+from tuivis.files import expanded
 from tuivis.intents import PictureStepped
 from tuivis.playback import Ticked
 from tuivis.recording import extent
@@ -41,7 +42,7 @@ PATIENCE = 30.0
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A recording in numbers; `complete` unless ctrl+c ended it."""
+    """A recording in numbers; `complete` unless ctrl+c ended it. `dropped` frames of the source are not in it."""
 
     file: str
     source: str
@@ -59,6 +60,7 @@ class Report(msgspec.Struct, frozen=True):
     bytes: int
     complete: bool
     notes: tuple[str, ...] = ()
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ async def _record(request: Request, bar: _Bar) -> Report:
             command = Record(str(request.path.absolute()), *size, rate, replace=True)
             with _interrupting(stop):
                 async with film.filmed(command) as encoder:
-                    done = await _write(encoder, state, frames, clock, partial(film.picture, stage=stage), bar)
+                    done, state = await _write(encoder, state, frames, clock, partial(film.picture, stage=stage), bar)
     return _report(request, loaded, opened, state, command, done, complete=not stop.is_set())
 
 
@@ -130,7 +132,17 @@ async def _begin(engine: Conversation, request: Request) -> tuple[Loaded, Opened
         raise UserError(state.note)
     check_unit(unit, state.view.layer, loaded.layers)
     opened = await engine.ask(Open(settings.input, every_frame=True), Opened)
-    return loaded, opened, reduce(reduce(state, opened), PictureStepped(_moving(opened, request.seconds)))
+    moving = _moving(opened, request.seconds)
+    _check_target(request, opened.pictures[moving])
+    return loaded, opened, reduce(reduce(state, opened), PictureStepped(moving))
+
+
+def _check_target(request: Request, name: str) -> None:
+    """Refuse to write the film over what it is made of: an input, or the file of that `name` in a folder of them."""
+    for given in map(expanded, request.settings.input):
+        source = given / name if given.is_dir() else given
+        if source.exists() and request.path.exists() and source.samefile(request.path):
+            raise UserError(f"cannot write {printable(request.path)}: it is a source of the film; name another file")
 
 
 def _moving(opened: Opened, seconds: float | None) -> int:
@@ -181,7 +193,7 @@ def _rate(frame: Frame) -> float:
 
 
 class _Clock:
-    """When each frame is to be seen: those of a video one after the other, others when they came.
+    """When each frame is to be seen: at its place in a video, one after the other where it has none, or when it came.
 
     `end` is the second with which the last of them ends.
     """
@@ -193,9 +205,10 @@ class _Clock:
 
     def at(self, frame: Frame) -> float | None:
         """Return the second of the next frame, None if it comes after the end."""
-        came = time.monotonic() - frame.age
-        self._first = came if self._first is None else self._first
-        at = self.end if self._video else max(0.0, came - self._first)
+        came = frame.seconds if self._video else time.monotonic() - frame.age
+        if self._first is None:
+            self._first = came
+        at = self.end if came is None or self._first is None else max(0.0, came - self._first)
         # In the film's frames: one that comes just before the end would last beyond it.
         if self._seconds is not None and round(at * self._rate) >= round(self._seconds * self._rate):
             self.end = self._seconds
@@ -216,14 +229,14 @@ async def _write(
     clock: _Clock,
     picture: Callable[..., Array],
     bar: _Bar,
-) -> Recorded:
-    """Write frame after frame, and end the film."""
-    state: State | None = first
-    while state is not None and state.frame is not None and (at := clock.at(state.frame)) is not None:
+) -> tuple[Recorded, State]:
+    """Write frame after frame, and end the film; return the state of its last frame, too."""
+    last, state = first, first
+    while state.frame is not None and (at := clock.at(state.frame)) is not None:
         pixels = await asyncio.to_thread(picture, _unmarked(state), chrome="dark")
         bar.show(await encoder.ask(Append(pixels, at), Recorded))
-        state = await anext(frames, None)
-    return await encoder.ask(EndRecording(clock.end), Recorded)
+        last, state = state, await anext(frames, State())
+    return await encoder.ask(EndRecording(clock.end), Recorded), last
 
 
 def _unmarked(state: State) -> State:
@@ -262,6 +275,7 @@ def _report(
         bytes=done.bytes,
         complete=complete,
         notes=(*loaded.notes, *opened.notes),
+        dropped=state.frame.dropped if state.frame else 0,
     )
 
 
@@ -269,12 +283,13 @@ def summary(report: Report) -> list[tuple[str, str]]:
     """Return the report for people: pairs of what and which, safe on a terminal."""
     unit = "" if report.unit is None else f", unit {report.unit}"
     size = f"{report.width}×{report.height}, {report.rate:g} frames per second"
+    dropped = f", {report.dropped} frames of the source dropped" if report.dropped else ""
     lines = [
         ("model", f"{report.model}, weights: {report.weights}"),
         ("device", report.device),
         ("source", report.source),
         ("layer", f"{report.layer}{unit}"),
-        ("film", f"{report.frames} frames, {extent(report.seconds, report.bytes)}, {size}"),
+        ("film", f"{report.frames} frames, {extent(report.seconds, report.bytes)}, {size}{dropped}"),
         ("written", report.file if report.complete else f"{report.file}, up to where it was stopped"),
     ]
     return [(name, printable(text)) for name, text in lines]

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.clips import ffmpeg, needs_ffmpeg
 from tests.e2e.terminal import TUIVIS, Terminal, tree
 from tests.e2e.test_cli import error_of, tuivis
 from tests.films import CODEC, GRAYS, NETWORK, decoded, middle_bands, write_bands
@@ -81,6 +82,28 @@ def test_a_part_of_a_video_is_recorded_and_said_in_words() -> None:
     assert "written    film.mp4\n" in result.stdout
 
 
+@needs_ffmpeg
+def test_a_video_whose_frames_last_differently_keeps_its_timing() -> None:
+    later = r"setpts=PTS+if(gte(N\,3)\,1/TB\,0)"
+    ffmpeg("-i", "bands.mp4", "-vf", later, "-fps_mode", "vfr", "-c:v", "mpeg4", "-q:v", "2", "pause.mkv")
+    result = tuivis(*RECORD, "--input", "pause.mkv", "-o", "film.mp4")
+    assert result.returncode == 0, result.stderr
+    frames, rate = decoded(Path("film.mp4"))
+    shown = [min(GRAYS, key=lambda gray: abs(gray - middle_bands(frame, STAGE)[0])) for frame in frames]
+    seconds = [shown.count(gray) / rate for gray in GRAYS]
+    np.testing.assert_allclose(seconds[:-1], [0.1, 0.1, 1.1, 0.1, 0.1], atol=1 / rate)
+
+
+@pytest.mark.parametrize("source", ["bands.mp4", "."])
+def test_a_video_is_not_replaced_by_its_own_film(folder: Path, source: str) -> None:
+    before = Path("bands.mp4").read_bytes()
+    Path("still.png").unlink()
+    words = "cannot write bands.mp4: it is a source of the film; name another file"
+    assert words in error_of(*RECORD, "--input", source, "-o", "bands.mp4")
+    assert Path("bands.mp4").read_bytes() == before
+    assert made(folder) == set()
+
+
 class Cast(BaseHTTPRequestHandler):
     """Sends a gray picture again and again, as motion JPEG."""
 
@@ -117,6 +140,7 @@ def test_a_stream_is_recorded_in_real_time_for_so_many_seconds(stream: str) -> N
     frames, rate = decoded(Path("film.mp4"))
     assert (rate, len(frames)) == (25, 50)
     assert middle_bands(frames[-1], STAGE)[0] == pytest.approx(140, abs=CODEC)
+    assert json.loads(result.stdout)["dropped"] >= 0
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from tuivis.engine.events import Shown
 from tuivis.playback import Playback, Ticked
 from tuivis.player import Player
+from tuivis.record import Report, summary
 from tuivis.recording import Recording
 from tuivis.reduce import reduce
 from tuivis.render import colormap
@@ -113,3 +116,17 @@ async def test_a_recording_does_not_wait_for_the_link() -> None:
     player = Player(lambda: state, applied.append, display, None)
     player.hear(Shown(1, fresh=True), 1)
     assert applied == [Ticked()]
+
+
+def report(**changes: Any) -> Report:
+    """Return the report of a recording."""
+    about = {"file": "film.mp4", "source": "http://host/", "model": "m", "weights": "w", "random_weights": False}
+    size = {"device": "cpu", "layer": "0", "unit": None, "width": 640, "height": 480, "rate": 25.0}
+    return msgspec.convert(
+        about | size | {"frames": 50, "seconds": 2.0, "bytes": 1, "complete": True} | changes, Report
+    )
+
+
+def test_the_summary_of_a_recording_tells_how_many_frames_it_lacks() -> None:
+    assert dict(summary(report(dropped=12)))["film"].endswith("25 frames per second, 12 frames of the source dropped")
+    assert "dropped" not in dict(summary(report()))["film"]
