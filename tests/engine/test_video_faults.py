@@ -114,6 +114,20 @@ def test_a_file_that_is_replaced_is_played_from_its_beginning(tmp_path: Path, pl
     assert moment.pixels.shape == (96, 128, 3)
 
 
+def test_a_file_that_is_overwritten_by_a_longer_one_has_its_length_and_rate(tmp_path: Path, play: Play) -> None:
+    path = write_clip(tmp_path / "a.avi", range(10), codec="MJPG")
+    video = play(path, every_frame=True)
+    assert number(video) == 0
+    assert (video.length, video.rate) == pytest.approx((1, 10))
+    data = write_clip(tmp_path / "new.avi", range(100, 150), rate=25, codec="MJPG", size=(128, 96)).read_bytes()
+    # As cp does, but never shorter than before.
+    with path.open("r+b") as file:
+        file.write(data)
+    until(lambda: take(video).pixels.shape == (96, 128, 3))
+    until(lambda: take(video).lap > 1)
+    assert (video.length, video.rate) == pytest.approx((2, 25))
+
+
 def test_a_file_that_is_deleted_is_said_and_its_return_is_noticed(tmp_path: Path, play: Play, clock: Clock) -> None:
     path = write_clip(tmp_path / "a.mp4", range(30))
     shutil.copy(path, tmp_path / "kept.mp4")

@@ -42,8 +42,12 @@ class Decoder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._capture = _capture(path)
         self._identity = _identity(path)
+        self._open()
+
+    def _open(self) -> None:
+        """Open the file before its first frame, and read what it says about itself."""
+        self._capture = _capture(self._path)
         self.place: float | None = None
         rate, frames = self._capture.get(cv2.CAP_PROP_FPS), self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.rate = rate if 0 < rate <= _FASTEST else None
@@ -80,10 +84,9 @@ class Decoder:
 
     def rewind(self) -> None:
         """Go before the first frame."""
-        # Not every container can go back, but every file can be opened again.
+        # Not every container can go back, but every file can be opened again; it may have grown meanwhile.
         self._capture.release()
-        self._capture = _capture(self._path)
-        self.place = None
+        self._open()
 
     def find(self, place: float, before: bool, is_closed: Callable[[], bool]) -> bool:
         """Grab the frame that shows at `place`, or the one `before` it; the first one if there is none so early.

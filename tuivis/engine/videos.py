@@ -55,7 +55,7 @@ class Video(Feed):
         while not self.closed:
             decoder = Decoder(self._path)
             try:
-                self.length, self.rate, self._origin = decoder.length, decoder.rate, None
+                self._origin = None
                 while not self.closed and not decoder.is_replaced and self._play(decoder):
                     decoder.rewind()
                     self.lap += 1
@@ -74,6 +74,7 @@ class Video(Feed):
 
     def _play(self, decoder: Decoder) -> bool:
         """Play to the end; say whether there was a frame."""
+        self.length, self.rate = decoder.length, decoder.rate
         end: float | None = None
         while not self.closed and not decoder.is_replaced:
             if self._is_moved(decoder):
