@@ -219,9 +219,10 @@ class TuivisApp(App[int]):
         """Ask for the class that is asked about."""
 
         def ask(text: str | None) -> None:
-            labels = self.state.loaded.labels if self.state.loaded else ()
+            loaded = self.state.loaded
             try:
-                self.apply(ClassTargeted(class_number(text, labels) if text and text.strip() else None))
+                number = class_number(text, loaded) if loaded is not None and text and text.strip() else None
+                self.apply(ClassTargeted(number))
             except UserError as error:
                 self.apply(Noted(str(error)))
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
-from tuivis import __version__, completion, config, options, printing
+from tuivis import __version__, completion, config, options, printing, stdio
 from tuivis.config import Settings
 from tuivis.errors import UserError, nearest, no_utf8, printable
 from tuivis.files import check_folder, check_target, unused
@@ -149,12 +149,13 @@ def snapshot(output: Path, npz: Path | None, as_json: bool, **given: Any) -> Non
     """
     from tuivis import snapshot as work
 
-    passed = work.backpass(given.pop("backward"), given.pop("view"), given.pop("at"), given["unit"])
+    target = given.pop("target")
+    passed = work.backpass(given.pop("backward"), given.pop("view"), given.pop("at"), given["unit"], target)
     settings = _settings(**given)
     check_target(output, ".png")
     if npz is not None:
         check_target(npz, ".npz")
-    taken = work.take(settings, given["unit"], passed)
+    taken = work.take(settings, given["unit"], passed, target)
     printing.print_notes(taken.notes)
     picture = taken.draw(settings)
     work.write(taken, picture, output, npz)
@@ -337,14 +338,20 @@ cli.add_command(_alias, "optimize")
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code: 0, 2 for what the user can mend, 130 after ctrl+c."""
-    for stream in (sys.stdout, sys.stderr):
-        # A locale without a character must not end the program.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    stdio.settle()
     try:
-        return cli.main(arguments, "tuivis", standalone_mode=False) or 0
+        code = cli.main(arguments, "tuivis", standalone_mode=False) or 0
+        sys.stdout.flush()
+        return code
     except UserError as error:
         message = str(error)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        stdio.abandon_output()
+        if isinstance(error, BrokenPipeError):
+            return 1
+        message = f"cannot write the output: {error.strerror}"
     except click.ClickException as error:
         message = f"{printable(error.format_message())} (tuivis --help tells more)"
     except click.Abort:

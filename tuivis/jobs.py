@@ -14,7 +14,7 @@ import numpy as np
 
 from tuivis import config
 from tuivis.config import Settings
-from tuivis.engine.client import Engine
+from tuivis.engine.client import ARGUMENTS, Engine
 from tuivis.engine.commands import Cancel, Load, Open, Optimise, Pause, Unpause
 from tuivis.engine.events import Failed, Finished, JobEnded, JobPaused, JobStarted, Opened, Preview, Stepped
 from tuivis.engine.optimise.manifest import Manifest, unfinished
@@ -31,7 +31,7 @@ RESTARTS = 3
 """Deaths of the engine in a row, without a picture in between, after which its jobs are given up."""
 LARGEST = 224
 """Pixels of the longer side of a picture that is kept in memory."""
-POLITE = ("nice", "-n", "10", sys.executable, "-m", "tuivis.engine")
+POLITE = ("nice", "-n", "10", sys.executable, *ARGUMENTS)
 """Whoever browses goes first."""
 
 

@@ -61,7 +61,7 @@ from tuivis.intents import (
 )
 from tuivis.jobstate import JobQueued, JobSelected, JobsToggled, PicturesFound, said, worked
 from tuivis.lookback import Selection, turned, visited
-from tuivis.playback import FrameStepped, Sought, Ticked, Turned, played
+from tuivis.playback import FrameStepped, Sought, Ticked, Turned, played, refused
 from tuivis.recording import Recording
 from tuivis.state import CYCLES, Since, State, View
 
@@ -190,7 +190,7 @@ def _(event: Toggled, state: State) -> State:
 @_apply.register
 def _(event: Defaults, state: State) -> State:
     kept = {name: getattr(state.view, name) for name in ("picture", "layer", "unit", "wish")}
-    return _look(replace(state, view=View(), look=state.look.defaults()), **kept)
+    return _look(replace(state, view=View(colours=state.colours), look=state.look.defaults()), **kept)
 
 
 @_apply.register(BackwardCycled | ClassTargeted | Frozen | LookToggled)
@@ -210,7 +210,7 @@ def _(event: object, state: State) -> State:
 
 @_apply.register(FrameStepped | Sought | Ticked | Turned | Shown)
 def _(event: object, state: State) -> State:
-    return replace(state, playback=played(event, state.playback))
+    return replace(state, playback=played(event, state.playback), note=refused(event, state.playback) or state.note)
 
 
 @_apply.register
@@ -223,8 +223,9 @@ def _(event: CameraToggled, state: State) -> State:
 
 @_apply.register
 def _(event: SourceState, state: State) -> State:
-    # What is wrong now is more than what happened before.
-    state = replace(state, playback=played(event, state.playback), note="" if event.message else state.note)
+    # What is wrong now is more than what happened before, but for a recording: where it is must be read.
+    note = "" if event.message and state.note != state.recording.outcome else state.note
+    state = replace(state, playback=played(event, state.playback), note=note)
     if event.message and state.frame is not None and state.frame.picture != state.view.picture:
         # The last frame of this source stays, but not that of another one.
         state = replace(state, frame=None, mosaic=None, unit=None, backward=None, relations=None)
@@ -233,7 +234,7 @@ def _(event: SourceState, state: State) -> State:
 
 @_apply.register
 def _(event: Recording, state: State) -> State:
-    return replace(state, recording=event)
+    return replace(state, recording=event, note=event.outcome or state.note)
 
 
 @_apply.register
@@ -377,7 +378,7 @@ def _(event: Relations, state: State) -> State:
 @_apply.register
 def _(event: Failed, state: State) -> State:
     if event.during == "Backward":
-        look = replace(state.look, mode=None, gradients=False, fills=False)
+        look = replace(state.look, mode=None, failed=state.look.mode, gradients=False, fills=False)
         return replace(state, look=look, backward=None, note=event.message)
     if event.during == "Order":
         return replace(state, view=replace(state.view, order="index"), progress=None, note=event.message)
@@ -395,4 +396,4 @@ def _without_answers(state: State, event: Failed) -> State:
     if event.generation < max(since.frame, since.mosaic, since.unit):
         return state
     nothing = replace(state, frame=None, mosaic=None, unit=None, backward=None, relations=None)
-    return replace(nothing, progress=None, trouble=event.message)
+    return replace(nothing, progress=None, trouble=event.message, note="")

@@ -88,6 +88,8 @@ class State:
     """The longer side, in pixels, under which a tile is not drawn."""
     wanted: str = ""
     """The layer that the command line asked for."""
+    colours: Name = "ember"
+    """The colour map to come back to."""
     loaded: Loaded | None = None
     pictures: tuple[str, ...] = ()
     frame: Frame | None = None

@@ -343,3 +343,31 @@ def test_a_terminal_without_pictures_gets_half_blocks() -> None:
 def test_a_theme_that_is_none_is_refused_before_the_explorer_starts(folder: Path) -> None:
     sent = b"".join(FakeTerminal((), "-m", "tuivis", "--theme", "nrod").run()).decode()
     assert sent == "tuivis: no theme nrod: did you mean nord?\r\n"
+
+
+def test_files_of_the_current_folder_stand_in_for_no_module(tmp_path: Path) -> None:
+    (tmp_path / "tuivis").mkdir()
+    for name in ("queue", "random", "copy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken for a module')")
+    command = [str(Path(sys.executable).with_name("tuivis")), "layers", "squeezenet1_1", "--weights", "random"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0 and "features.0" in result.stdout, result.stderr
+
+
+def test_a_file_that_asks_for_a_line_gets_none(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("def make():\n    return input('which?')\n")
+    assert "EOFError" in error_of("layers", f"{tmp_path / 'net.py'}:make")
+
+
+def test_an_output_that_takes_no_more_is_one_line() -> None:
+    for arguments in (["--version"], ["layers", "squeezenet1_1", "--weights", "random"], ["completion", "bash"]):
+        with Path("/dev/full").open("w") as full:
+            command = [sys.executable, "-m", "tuivis", *arguments]
+            result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+        assert (result.returncode, result.stderr) == (2, "tuivis: cannot write the output: No space left on device\n")
+
+
+def test_closed_streams_do_no_harm() -> None:
+    command = f"{sys.executable} -m tuivis layers squeezenet1_1 --weights random <&- >&-"
+    result = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stderr) == (0, "")

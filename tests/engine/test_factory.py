@@ -84,6 +84,17 @@ def make():
     assert torch.allclose(model.preprocess(np.full((9, 9, 3), 255, np.uint8)), torch.full((3, 30, 20), 2.0))
 
 
+@pytest.mark.parametrize("kind", ["half", "bfloat16"])
+def test_a_network_in_half_precision_runs_in_single(tmp_path: Path, kind: str) -> None:
+    model = built(tmp_path, f"def make():\n    net = nn.Conv2d(3, 2, 3)\n    return net.{kind}()")
+    assert model.module(torch.zeros(1, *model.input_shape)).dtype == torch.float32
+
+
+def test_labels_by_index_are_taken_in_order(tmp_path: Path) -> None:
+    text = 'def make():\n    net = nn.Conv2d(3, 2, 3)\n    net.labels = {1: "dog", 0: "cat"}\n    return net'
+    assert built(tmp_path, text).labels == ("cat", "dog")
+
+
 def test_neighbours_of_the_file_can_be_imported(tmp_path: Path) -> None:
     (tmp_path / "tuivis_test_neighbour.py").write_text("channels = 5\n")
     model = built(

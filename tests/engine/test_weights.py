@@ -45,6 +45,19 @@ def test_a_state_dict_comes_back_from_every_kind_of_file(tmp_path: Path) -> None
         assert same(target, source), name
 
 
+def test_a_prefix_that_is_the_networks_own_stays(tmp_path: Path) -> None:
+    source, target = nn.DataParallel(network()), nn.DataParallel(network())
+    assert weights.put(source.state_dict(), target, tmp_path / "own.pth") == ()
+    assert same(target, source)
+
+
+def test_the_prefix_of_a_compiled_network_is_taken_off(tmp_path: Path) -> None:
+    source, target = network(), network()
+    state = {f"_orig_mod.module.{key}": value for key, value in source.state_dict().items()}
+    assert weights.put(state, target, tmp_path / "compiled.pth") == ()
+    assert same(target, source)
+
+
 def test_missing_and_unexpected_keys_are_counted_and_the_first_five_named() -> None:
     source, target = network(), network()
     state = source.state_dict()

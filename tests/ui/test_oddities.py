@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image
-from textual.events import MouseScrollDown
+from textual.events import Key, MouseScrollDown
 from textual.widgets import Static
 
 from tests.ui.explorer import explorer
@@ -16,6 +17,7 @@ from tuivis.config import Settings
 from tuivis.engine.values import INFINITE, NOT_A_NUMBER
 from tuivis.render import colormap
 from tuivis.screens.messages import Messages
+from tuivis.screens.search import Palette
 from tuivis.widgets.input import InputPane
 from tuivis.widgets.layers import LayerTree
 from tuivis.widgets.mosaic import MosaicPane
@@ -200,3 +202,82 @@ async def test_an_engine_that_cannot_be_started_is_told(odd: Settings, monkeypat
 async def test_random_weights_are_named_as_such() -> None:
     async with explorer(Settings(model="squeezenet1_1", weights="random")) as running:
         assert "random weights" in running.app.explore.query_one(StatusLine).render().plain
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+async def test_an_output_that_is_not_finite_is_said_and_nothing_else_is_lost(tmp_path: Path, value: str) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Bad(nn.Module):\n"
+        f"    def forward(self, x):\n        return x.mean((2, 3)) + float('{value}')\n"
+        "def make():\n    net = nn.Sequential(nn.Conv2d(3, 4, 3), Bad())\n"
+        "    net.input_size = (3, 8, 12)\n    return net\n"
+    )
+    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(tmp_path / "1.png")
+    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="0")
+    async with explorer(settings) as running:
+        assert "no finite output" in running.app.explore.query_one(Predictions).render().plain
+        await running.press("l", "x")
+        assert running.state.view.unit == 1 and running.state.phase == "ready"
+
+
+async def test_a_first_picture_that_cannot_be_shown_is_told_although_loading_had_something_to_say(
+    odd: Settings, tmp_path: Path
+) -> None:
+    async with explorer(replace(odd, input=(str(tmp_path / "2.png"),))) as running:
+        await running.until(lambda: "2.png" in running.state.trouble)
+        assert running.state.messages
+        assert "2.png" in running.app.explore.query_one(StatusLine).render().plain
+
+
+async def test_what_loading_had_to_say_leaves_room_for_the_facts(odd: Settings) -> None:
+    async with explorer(odd, size=(100, 30)) as running:
+        assert running.state.note in running.state.messages and len(running.state.note) > 60
+        line = running.app.explore.query_one(StatusLine).render().plain
+        assert "net.py:make" in line and " ms" in line and running.state.note[:40] in line
+        assert len(line) <= 100
+
+
+@pytest.mark.parametrize("keys", [":5\r\r", ":\r\r", ":1\r:2\r", "E\x15\r\r", "#\r\r", ":\x1b"])
+async def test_keys_that_come_together_end_a_prompt_once(
+    odd: Settings, keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"\r": "enter", ":": "colon", "#": "number_sign", "\x15": "ctrl+u", "\x1b": "escape"}
+    async with explorer(odd) as running:
+        for key in keys:
+            name = names.get(key, key)
+            running.app.post_message(Key(name, key if key.isprintable() else None))
+        await running.pilot.pause()
+        await running.press("l")
+        await running.until(lambda: running.app.screen is running.app.explore)
+        assert running.app.is_running
+
+
+async def test_a_page_key_before_the_search_is_drawn_does_no_harm(odd: Settings) -> None:
+    async with explorer(odd) as running:
+        for key in ("slash", "o", "pagedown", "pagedown", "pageup"):
+            running.app.post_message(Key(key, "o" if key == "o" else "/" if key == "slash" else None))
+        await running.until(lambda: isinstance(running.app.screen, Palette))
+        await running.pilot.press("pagedown", "escape", "escape")
+        await running.until(lambda: running.app.screen is running.app.explore)
+
+
+async def test_an_export_is_offered_a_name_that_is_free(
+    odd: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with explorer(odd) as running:
+        for _ in range(2):
+            await running.pilot.press("E", "enter")
+            await running.until(lambda: running.app.screen is running.app.explore)
+    assert len(list(tmp_path.glob("net*first*.png"))) == 2
+
+
+async def test_escape_brings_the_configured_colours_back(odd: Settings) -> None:
+    async with explorer(replace(odd, colours="gray")) as running:
+        seen: list[str] = []
+        for key in ("h", "C", "escape"):
+            await running.press(key)
+            seen.append(running.state.view.colours)
+        assert seen[0] == seen[2] == "gray" != seen[1]

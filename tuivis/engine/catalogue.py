@@ -115,7 +115,7 @@ def timm_model(name: str, weights: str | None, seed: int) -> Built:
             module = timm.create_model(name, pretrained=own)
     except Exception as error:  # the hub's client and timm raise errors of many kinds
         reason = printable(str(error).strip().partition("\n")[0])
-        raise UserError(f"cannot load timm:{printable(name)} ({reason}): use random or a weights file") from error
+        raise UserError(f"cannot load timm:{printable(name)} ({reason}): {_hub_advice(timm, name)}") from error
     title, notes = (f"timm {printable(name)}", ()) if own else _given(module, str(weights), seed)
     data: Any = timm.data
     config = data.resolve_model_data_config(module)
@@ -127,6 +127,17 @@ def timm_model(name: str, weights: str | None, seed: int) -> Built:
     )
     categories = labels.imagenet() if getattr(module, "num_classes", 0) == 1000 else ()
     return Built(module, preprocessing, size, categories, title, weights == "random", notes)
+
+
+def _hub_advice(timm: Any, name: str) -> str:
+    """Return where the weights of timm's model `name` are, and where they go."""
+    config = timm.models.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        return "use random or a weights file"
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    file = f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors"
+    return f"its file is {file}, kept in {printable(HF_HUB_CACHE)}; give it by --weights FILE, or use random"
 
 
 def unknown(name: str, names: Sequence[str]) -> UserError:

@@ -22,6 +22,8 @@ from tuivis.errors import UserError, printable
 GRACE = (1.5, 0.5)
 """Seconds after each step of an engine's end: stdin closed (it may save its work), then SIGTERM; then SIGKILL."""
 
+ARGUMENTS = ("-P", "-m", "tuivis.engine")
+"""Files in the current folder must not stand in for modules: hence `-P`."""
 LONGEST_LOG = 1 << 20
 """Bytes. A longer log starts anew with the next engine."""
 
@@ -36,7 +38,7 @@ class Engine:
     async def start(cls, log: Path, command: tuple[str, ...] = ()) -> Engine:
         """Start an engine that writes its log to the file `log`, and shake hands.
 
-        `command` is the program to run in place of `python -m tuivis.engine`.
+        `command` is the program to run in place of the engine.
 
         Raises
         ------
@@ -44,7 +46,7 @@ class Engine:
             If its log cannot be written, it does not start, or it speaks another version of the protocol.
         """
         with _opened(log) as stderr:
-            process = await _spawn(command or (sys.executable, "-m", "tuivis.engine"), stderr)
+            process = await _spawn(command or (sys.executable, *ARGUMENTS), stderr)
         engine = cls(process)
         engine.send(Hello(protocol.VERSION, f"tuivis {__version__}"))
         answer = await engine._receive()

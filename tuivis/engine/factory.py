@@ -14,7 +14,7 @@ import importlib.util
 import math
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -173,4 +173,10 @@ def _labels(module: nn.Module, path: Path) -> tuple[str, ...]:
         return ()
     if isinstance(names, str) or not hasattr(names, "__iter__"):
         raise UserError(f"{printable(path)}: labels must be a list of names, not {printable(repr(names))}")
+    if isinstance(names, Mapping):
+        try:
+            return tuple(str(names[index]) for index in range(len(names)))
+        except KeyError as error:
+            last = len(names) - 1
+            raise UserError(f"{printable(path)}: labels has no name for class {error}: name 0 to {last}") from error
     return tuple(str(each) for each in names)

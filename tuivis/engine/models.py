@@ -111,6 +111,9 @@ def _build(name: str, weights: str | None, seed: int, report: Report) -> Built:
 def _settle(module: nn.Module, device: torch.device) -> nn.Module:
     """Return `module` on `device`, in evaluation mode and frozen."""
     module.eval().requires_grad_(False)
+    if any(parameter.dtype in (torch.half, torch.bfloat16) for parameter in module.parameters()):
+        # Pictures come in single precision, and a processor is no faster with less.
+        module.float()
     try:
         module.to(device)
         if any(isinstance(part, nn.Conv2d) for part in module.modules()):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from tuivis import __version__
+from tuivis import __version__, stdio
 from tuivis.engine import events, protocol
 from tuivis.engine.commands import (
     Append,
@@ -301,9 +301,12 @@ def main() -> None:
     # Models may print: what they print must not get between the events.
     events = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    sys.path.insert(0, str(Path.cwd()))
+    commands = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    # Nor may they read the commands: who asks for a line gets an end of file.
+    stdio.close_input()
+    sys.path.append(str(Path.cwd()))
     mailbox, server = Mailbox(), Server(events)
-    about = (sys.stdin.buffer, mailbox, server.has_jobs, server.close)
+    about = (commands, mailbox, server.has_jobs, server.close)
     threading.Thread(target=read_commands, args=about, daemon=True).start()
     with contextlib.suppress(BrokenPipeError):
         server.run(mailbox)

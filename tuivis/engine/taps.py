@@ -207,7 +207,7 @@ def blame(model: nn.Module) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if is_out_of_memory(error):
             raise
         names = {id(part): name for name, part in model.named_modules()}

@@ -195,14 +195,12 @@ class Viewer:
         assert read.backward is not None
         show = Show(read.generation, read.picture, read.layer, read.backward.unit, Tiles(0, 1, 1, 1))
         show = msgspec.structs.replace(show, backward=read.backward)
-        self._lookback.look(batch, show, whole=False)
-        found = self._lookback.backward(batch, read.backward, read.layer)
-        self._lookback.forget()
+        found, field = self._lookback.once(batch, show)
         return msgspec.structs.replace(
             answer,
             backward=self._lookback.event(found, show),
-            input_gradient=Array.of(found.image),
-            field=self._lookback.field(batch, read.backward),
+            input_gradient=Array.of(found.raw),
+            field=field,
         )
 
     def rank(self, rank: Rank) -> Iterator[Event]:
@@ -297,6 +295,8 @@ class Viewer:
         if not show.off:
             return self._top(output), ()
         before, after = self._probabilities_before(show), _probabilities(output)
+        if not bool((before + after).isfinite().all()):
+            return (), ()
         ahead = torch.maximum(before, after).topk(min(TOP, len(after))).indices.tolist()
         ahead.sort(key=lambda index: -max(float(before[index]), float(after[index])))
         top = tuple(Prediction(index, self._label(index), float(after[index])) for index in ahead)
@@ -310,8 +310,10 @@ class Viewer:
         return self._whole[1]
 
     def _top(self, output: torch.Tensor) -> tuple[Prediction, ...]:
-        """Return the classes with the highest probabilities."""
+        """Return the classes with the highest probabilities; none if not all are finite."""
         probabilities = _probabilities(output)
+        if not bool(probabilities.isfinite().all()):
+            return ()
         values, indices = probabilities.topk(min(TOP, len(probabilities)))
         pairs = zip(values.tolist(), indices.tolist(), strict=True)
         return tuple(Prediction(i, self._label(i), p) for p, i in pairs)

@@ -24,6 +24,7 @@ Report = Callable[[str, float | None], None]
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0
 _NAMED = 5
+_WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")
 
 
 @contextmanager
@@ -51,8 +52,7 @@ def seeded(seed: int) -> Iterator[None]:
 def read(path: Path) -> dict[str, torch.Tensor]:
     """Return the state dict in a .safetensors file or in one of `torch.save`; nothing in the file is executed.
 
-    A state dict inside a training checkpoint is found under "state_dict", "model_state_dict" or "model"; the prefix
-    "module." of a network that was trained in parallel is taken off.
+    A state dict inside a training checkpoint is found under "state_dict", "model_state_dict" or "model".
 
     Raises
     ------
@@ -68,7 +68,7 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     state = _state_dict(content)
     if not state:
         raise UserError(f"{printable(path)} holds no state dict: save model.state_dict()")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return state
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
@@ -90,12 +90,17 @@ def unreadable(path: Path, error: Exception) -> UserError:
 def put(state: dict[str, torch.Tensor], module: nn.Module, path: Path) -> tuple[str, ...]:
     """Load `state`, read from `path`, into `module`; return a note on missing and one on unexpected keys.
 
+    The prefixes of a network that was trained in parallel or compiled are taken off, unless they are the network's own.
+
     Raises
     ------
     UserError
         If no key matches, or a tensor has another shape than the network's.
     """
     own = module.state_dict()
+    for prefix in _WRAPPERS:
+        if not any(key.startswith(prefix) for key in own):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
     shared = own.keys() & state.keys()
     if not shared:
         raise UserError(

@@ -27,6 +27,7 @@ TITLES = {
     "off": "What if",
     "optimise": "What a unit wants to see",
     "job": "In the list of jobs",
+    "layers": "In the list of layers",
     "position": "Position in the unit's map: tab, or a click",
 }
 

@@ -23,7 +23,7 @@ class Prompt(ModalScreen[str | None]):
     """Asks for one line; its result is the text, or None after escape."""
 
     CSS_PATH = "prompt.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "cancel", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", show=False)]
 
     def __init__(self, title: str, value: str = "", placeholder: str = "") -> None:
         super().__init__()
@@ -41,11 +41,20 @@ class Prompt(ModalScreen[str | None]):
     def on_key(self, event: events.Key) -> None:
         """Take what came before the line had the focus."""
         if event.key == "enter":
-            self.dismiss(self.query_one(Input).value)
+            self._answer(self.query_one(Input).value)
         else:
             type_ahead(self.query_one(Input), event)
 
     @on(Input.Submitted)
     def submit(self, event: Input.Submitted) -> None:
         """Give the text to whoever asked."""
-        self.dismiss(event.value)
+        self._answer(event.value)
+
+    def action_cancel(self) -> None:
+        """Give nothing."""
+        self._answer(None)
+
+    def _answer(self, text: str | None) -> None:
+        # A second enter may have come along with the first.
+        if self.is_current:
+            self.dismiss(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
 from textual import events
@@ -54,6 +55,11 @@ class Palette(CommandPalette):
     def on_key(self, event: events.Key) -> None:
         """Take what came before the line had the focus."""
         type_ahead(self.query_one(Input), event)
+
+    def _action_command_list(self, action: str) -> None:
+        # Textual looks up the lines of a list that it may not have laid out since it changed.
+        with suppress(KeyError, IndexError):
+            super()._action_command_list(action)
 
     def on_mount(self) -> None:
         """Change the mark, and keep the cursor still: it would blink over the link for ever."""

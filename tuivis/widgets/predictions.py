@@ -32,6 +32,8 @@ class Predictions(CalmLines):
         """Return a line for each class: its name, a bar, its probability."""
         frame = self.state.frame
         width = self.content_size.width
+        if frame is not None and not frame.top:
+            return (Text("no classes, or no finite output"),)
         if frame is not None and frame.before:
             return _compared(frame, width)
         name_width = max(8, min(20, width - 12))
@@ -68,7 +70,7 @@ def _cut(label: str, width: int) -> str:
 
 
 def _share(probability: float) -> str:
-    return f"{probability:.2f}".replace("0.", ".")[-4:].rjust(3)
+    return f"{probability:.2f}".replace("0.", ".")[:3].rjust(3)
 
 
 def bar(share: float, width: int) -> str:

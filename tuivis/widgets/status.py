@@ -58,8 +58,9 @@ class StatusLine(Widget):
         width = self.content_size.width
         ink = self.get_component_rich_style("status--note")
         right = Text(self._line[1], ink, no_wrap=True)
-        # What is noted must not take the place of the facts.
-        right.truncate(max(0, min(width - 20, max(40, width // 2))), overflow="ellipsis")
+        # What loading had to say can be read in full elsewhere, and must not take the place of the facts.
+        loading = self.state.note.partition("; ")[0] in self.state.messages
+        right.truncate(max(0, width // 2 if loading else width - 20), overflow="ellipsis")
         facts = Text(" · ".join(self._line[0]), no_wrap=True)
         facts.truncate(max(0, width - right.cell_len - 2), overflow="ellipsis", pad=True)
         return Text.assemble(facts, "  ", right)
@@ -73,7 +74,7 @@ class StatusLine(Widget):
             facts.append("random weights")
         if state.mosaic is not None and state.mosaic.nans + state.mosaic.infinities:
             facts.append(f"{state.mosaic.nans} NaN, {state.mosaic.infinities} infinite")
-        if looking := state.look.describe(state.view.layer, state.view.unit):
+        if looking := state.look.describe(state.view.layer, state.view.unit, state.layers):
             facts.append(looking)
         live = self._pictures.meter.figures(monotonic()) if state.playback.live else None
         if live is not None:
