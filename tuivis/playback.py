@@ -140,6 +140,17 @@ def played(event: object, playback: Playback) -> Playback:
     return _apply(event, playback)
 
 
+def refused(event: object, playback: Playback) -> str:
+    """Say in a line why an intent does nothing to what is on screen; nothing if it does, or nothing is there yet."""
+    if not isinstance(event, FrameStepped | Sought) and event != Turned("frozen"):
+        return ""
+    if playback.kinds and not playback.moves:
+        return "this picture does not move: the key is for videos, streams and cameras"
+    if isinstance(event, Sought) and playback.moves and playback.kind != "video":
+        return f"a {playback.kind} is shown as it comes: only videos have other places"
+    return ""
+
+
 @singledispatch
 def _apply(event: object, playback: Playback) -> Playback:
     return playback
@@ -166,7 +177,7 @@ def _(event: FrameStepped, playback: Playback) -> Playback:
 
 @_apply.register
 def _(event: Sought, playback: Playback) -> Playback:
-    return replace(playback, frozen=False, sought=playback.moment) if playback.moves else playback
+    return replace(playback, frozen=False, sought=playback.moment) if playback.kind == "video" else playback
 
 
 @_apply.register

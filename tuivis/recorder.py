@@ -84,8 +84,7 @@ class Recorder:
         except OSError as error:
             note = f"cannot record: {printable(error)}"
         self._task = None
-        self._apply(Recording())
-        self._apply(Noted(note))
+        self._apply(Recording(outcome=note))
 
     async def _follow(
         self, encoder: Conversation, state: State, picture: Callable[[State], Array], name: str

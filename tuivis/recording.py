@@ -14,11 +14,15 @@ class RecordingToggled:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording that goes to the file `name`, without one none; `seconds` and `size` in bytes so far."""
+    """A recording that goes to the file `name`, without one none; `seconds` and `size` in bytes so far.
+
+    `outcome` says how the last one ended.
+    """
 
     name: str = ""
     seconds: float = 0.0
     size: int = 0
+    outcome: str = ""
 
     @property
     def runs(self) -> bool:

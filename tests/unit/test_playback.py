@@ -14,6 +14,7 @@ from tuivis.engine.events import Failed, Frame, Opened, Shown, SourceState
 from tuivis.engine.values import Array, SourceKind
 from tuivis.intents import CameraToggled, CanvasResized, Cycled, EngineStarted, PictureStepped, Toggled, UnitChosen
 from tuivis.playback import FrameStepped, Playback, Sought, Ticked, Turned
+from tuivis.recording import Recording
 from tuivis.reduce import reduce
 from tuivis.state import State
 
@@ -180,6 +181,31 @@ def test_what_is_wrong_takes_the_place_of_an_older_note() -> None:
     noted = replace(after(), note="3 files are neither pictures nor videos")
     assert not reduce(noted, SourceState(VIDEO, "a.mp4 is gone")).note
     assert reduce(noted, SourceState(VIDEO, "")).note == noted.note
+
+
+def test_what_is_wrong_leaves_how_a_recording_ended_until_the_next_key() -> None:
+    outcome = "recorded film.mp4 · 0:03 · 1.2 MB"
+    state = after(Recording("film.mp4", 3, 1_200_000), Recording(outcome=outcome))
+    state = reduce(state, SourceState(VIDEO, "a.mp4 is gone"))
+    assert (state.note, state.playback.message) == (outcome, "a.mp4 is gone")
+    state = reduce(state, UnitChosen(3))
+    assert (state.note, state.playback.message) == ("", "a.mp4 is gone")
+
+
+@pytest.mark.parametrize("event", [FrameStepped(1), FrameStepped(-1), Sought(5), Sought(-5), FREEZE])
+def test_a_picture_that_does_not_move_says_so_to_keys_for_what_does(event: object) -> None:
+    still = "this picture does not move: the key is for videos, streams and cameras"
+    assert after(event, on=PICTURE).note == still
+    assert after(event, on=VIDEO).note == ""
+    assert reduce(State(), event).note == ""
+
+
+@pytest.mark.parametrize(("on", "kind"), [(STREAM, "stream"), (CAMERA, "camera")])
+def test_what_is_live_cannot_be_sought_and_says_so(on: int, kind: str) -> None:
+    state = after(FREEZE, Sought(5), on=on)
+    assert state.note == f"a {kind} is shown as it comes: only videos have other places"
+    assert state.playback == after(FREEZE, on=on).playback
+    assert after(FREEZE, FrameStepped(1), on=on).note == ""
 
 
 def test_the_last_frame_of_a_source_that_fails_stays_but_not_that_of_another_one() -> None:
