@@ -120,6 +120,10 @@ def test_arrays_keep_their_channels(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path / "a.npy"), array)
     np.save(tmp_path / "b.npy", array[..., 0].astype(np.uint16) << 8)
     assert np.array_equal(read(tmp_path / "b.npy"), array[..., :1])
+    np.save(tmp_path / "d.npy", array.astype(np.int64))
+    assert np.array_equal(read(tmp_path / "d.npy"), array)
+    np.save(tmp_path / "e.npy", array > 3)
+    assert np.array_equal(read(tmp_path / "e.npy"), np.where(array > 3, 255, 0))
     np.save(tmp_path / "c.npy", np.asfortranarray(array / 255))
     picture = read(tmp_path / "c.npy")
     assert np.array_equal(picture, array)
@@ -221,7 +225,7 @@ def test_a_list_is_relative_to_its_own_folder(tmp_path: Path) -> None:
     save(tmp_path / "lists" / "with space.png", 2)
     save(tmp_path / "far.png", 3)
     text = f"../up.png\r\n\r\nwith space.png\n{tmp_path / 'far.png'}"
-    (tmp_path / "lists" / "list.txt").write_bytes(text.encode())
+    (tmp_path / "lists" / "list.txt").write_bytes(text.encode("utf-8-sig"))
     assert levels(open_pictures([str(tmp_path / "lists" / "list.txt")])) == [1, 2, 3]
     (tmp_path / "empty.txt").write_text("\n\n")
     assert "empty" in refusal(tmp_path / "empty.txt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib.util
 import os
 import re
@@ -135,8 +136,8 @@ def open_pictures(sources: Sequence[str]) -> Pictures:
     """List the pictures of `sources`.
 
     A source is a picture, a video, a folder (its pictures and videos in natural order, not those of folders inside), a
-    .txt file with one source a line (paths relative to its own folder), the URL of a stream, "cam:" and a camera's
-    number, or "demo": photographs that come with scikit-image. Paths may begin with ~.
+    .txt file with a picture, video, stream or camera a line (paths relative to its own folder), the URL of a stream,
+    "cam:" and a camera's number, or "demo": photographs that come with scikit-image. Paths may begin with ~.
     Damaged pictures stay in the list: reading one fails, and the others can still be seen.
 
     Raises
@@ -228,10 +229,14 @@ def _array(path: Path) -> NDArray[np.uint8]:
 
 
 def _to_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return 8 bits a value: of 16 bits the upper eight, of 0 .. 1 in floating point the whole range."""
+    """Return 8 bits a value: of 16 bits the upper eight, of 0 .. 1 in floating point and of truth the whole range."""
     if array.dtype == np.uint8:
         return np.array(array, dtype=np.uint8, order="C")
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
     low, high = array.min(), array.max()
+    if array.dtype.kind in "iu" and array.dtype.itemsize > 2 and low >= 0 and high <= 0xFF:
+        return array.astype(np.uint8)
     if array.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.asarray(np.rint(array * 255), dtype=np.uint8)
     if array.dtype.kind in "iu" and low >= 0 and high <= 0xFFFF:
@@ -274,7 +279,7 @@ def _folder(path: Path) -> tuple[list[Path], list[str]]:
 
 def _listed(path: Path) -> list[Source]:
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     except OSError as error:
         raise UserError(f"cannot read the list {printable(path)}: {printable(error.strerror)}") from error
     entries = [os.fsdecode(line.strip()) for line in lines if line.strip()]
