@@ -6,10 +6,14 @@ import shlex
 import signal
 import socket
 import subprocess
+import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
 import pytest
 
 from tests.clips import needs_ffmpeg, number_in, write_clip
@@ -207,6 +211,62 @@ def test_what_the_readme_has_the_laptop_send_survives_stalls_and_reconnections(
     assert_plays(feed)
 
 
+@needs_ffmpeg
+def test_a_stream_of_packets_plays_is_lost_and_comes_back(
+    serve: Serve, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody tells that packets end: it is when none come.
+    monkeypatch.setattr(streams, "TIMEOUT", 2.0)
+    server = serve("-c:v mpeg2video -g 10 -f mpegts udp://127.0.0.1:{port}")
+    feed = listen(stream(server.url)).feed
+    assert feed.newest(0.1, lambda: False) is None
+    for _ in range(2):
+        server.start()
+        until(lambda: not feed.message)
+        assert_plays(feed)
+        server.stop()
+        until(lambda: "is lost" in feed.message)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Answers no request with a stream: a web page to whom it knows, else a status that the path names."""
+
+    def do_GET(self) -> None:
+        known = self.headers["Authorization"] == "Basic " + b64encode(b"someone:sec ret").decode()
+        status = int(self.path[1:4])
+        self.send_response(200 if known else status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.mark.parametrize(
+    ("user", "path", "reason"),
+    [
+        ("", "404", "it answers 404 Not Found"),
+        ("someone:wrong@", "401?secret", "it answers 401 Unauthorized"),
+        ("someone:sec%20ret@", "401", "it answers with a web page"),
+        ("", "200/index.html", "it answers with a web page"),
+        ("", "503", "it answers 503 Service Unavailable"),
+    ],
+)
+def test_what_a_web_server_answers_in_place_of_a_stream_is_said(
+    listen: Listen, user: str, path: str, reason: str
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://{user}127.0.0.1:{server.server_port}/{path}"
+        heard = listen(stream(url))
+        assert heard.feed.newest(0.1, lambda: False) is None
+        until(lambda: "trying again" in heard.feed.message)
+        assert heard.feed.message.startswith(f"waiting for {without_secrets(url)}: {reason}: trying again every ")
+        assert "secret" not in heard.feed.message
+        server.shutdown()
+
+
 def readme_output(kind: str) -> str:
     """Return what the README's commands for the laptop do with the camera's frames: all do the same."""
     lines = [shlex.split(line) for line in README.read_text().splitlines() if line.strip().startswith("ffmpeg ")]
@@ -255,3 +315,22 @@ def test_a_camera_that_is_not_there_is_said_and_tried_again(listen: Listen) -> N
     assert heard.said[:4] == ["waiting for camera 63", *pauses]
     with pytest.raises(UserError, match="no frame comes from camera 63"):
         open_pictures(["cam:63"]).read(0)
+
+
+def test_a_camera_that_is_pulled_out_is_lost_and_comes_back(
+    tmp_path: Path, listen: Listen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no camera here: a video that ends takes its place."""
+    clip, plugged = write_clip(tmp_path / "clip.avi", range(20), codec="MJPG"), threading.Event()
+    camera = Camera(0, lambda pixels: None)  # type: ignore[arg-type, return-value]
+    monkeypatch.setattr(camera, "open", lambda: cv2.VideoCapture(*([str(clip)] if plugged.is_set() else [])))
+    heard = listen(camera)
+    assert camera.newest(0.1, lambda: False) is None
+    for before in ("waiting for camera 0", "camera 0 is lost"):
+        until(lambda before=before: camera.message.startswith(f"{before}: trying again"))  # type: ignore[misc]
+        heard.said.clear()
+        plugged.set()
+        until(lambda: "" in heard.said)
+        plugged.clear()
+        until(lambda: "is lost" in camera.message)
+    assert number_in(take(camera).pixels) == 19

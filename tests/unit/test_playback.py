@@ -14,9 +14,13 @@ from tuivis.engine.events import Failed, Frame, Opened, Shown, SourceState
 from tuivis.engine.values import Array, SourceKind
 from tuivis.intents import CameraToggled, CanvasResized, Cycled, EngineStarted, PictureStepped, Toggled, UnitChosen
 from tuivis.playback import FrameStepped, Playback, Sought, Ticked, Turned
+from tuivis.player import Player
 from tuivis.recording import Recording
 from tuivis.reduce import reduce
+from tuivis.render.probe import Terminal
+from tuivis.render.protocols import Choice
 from tuivis.state import State
+from tuivis.widgets.display import Display
 
 KINDS: tuple[SourceKind, ...] = ("picture", "video", "stream", "camera", "picture")
 PICTURE, VIDEO, STREAM, CAMERA, LAST = range(5)
@@ -231,3 +235,15 @@ def test_a_playback_without_sources_is_still() -> None:
     assert not playback.moves
     assert playback.camera is None
     assert not playback.wants_frame
+
+
+@pytest.mark.parametrize(("fps", "ticks"), [(None, 3), (0.001, 1)])
+async def test_frames_are_asked_for_no_faster_than_the_user_allows(fps: float | None, ticks: int) -> None:
+    state = replace(State(), phase="ready", playback=Playback(kinds=("video",)))
+    applied: list[object] = []
+    display = Display(Terminal(), Choice("halfblock", "for a test"))
+    player = Player(lambda: state, applied.append, display, fps)
+    for generation in range(3):
+        player.hear(Shown(generation, fresh=True), generation)
+    player.close()
+    assert applied == [Ticked()] * ticks

@@ -7,7 +7,7 @@ import pytest
 from tuivis.errors import UserError
 from tuivis.render.picture import Box, CellSize, Picture, Rect
 from tuivis.render.probe import Terminal
-from tuivis.render.protocols import ASSUMED_CELL, Protocol, advice, choose, encoder
+from tuivis.render.protocols import ASSUMED_CELL, Choice, Protocol, advice, answers, choose, encoder, pacing
 
 UTF8 = {"LANG": "en_GB.UTF-8", "TERM": "xterm-256color"}
 
@@ -137,6 +137,24 @@ def test_each_weakness_has_a_remedy(found: Terminal, environ: Mapping[str, str],
 
 def test_compression_is_not_advised_where_it_gains_little() -> None:
     assert "ssh -C" not in advised(replace(KITTY, ssh=True))
+
+
+@pytest.mark.parametrize(
+    ("found", "protocol", "told", "words"),
+    [
+        (KITTY, "kitty", True, "the terminal answers each frame that it has drawn"),
+        (PLAIN, "halfblock", True, "the terminal answers each frame that it has drawn"),
+        (IN_TMUX, "kitty", True, "tmux hands questions on to the terminal, which answers each frame"),
+        (IN_TMUX, "sixel", False, "tmux answers in the terminal's place: 1000 kbit/s at most, or what --max-kbit says"),
+        (TMUX_ALONE, "halfblock", False, "tmux answers in the terminal's place"),
+    ],
+)
+def test_only_in_tmux_and_without_kitty_s_pictures_nobody_tells_what_is_drawn(
+    found: Terminal, protocol: Protocol, told: bool, words: str
+) -> None:
+    choice = Choice(protocol, "for a test")
+    assert answers(found, choice) == told
+    assert pacing(found, choice).startswith(words)
 
 
 PICTURE = Picture(np.arange(64, dtype=np.uint8).reshape(8, 8), np.full((64, 3), 90, np.uint8))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tuivis.engine import web
 from tuivis.engine.decoder import rgb
 from tuivis.engine.feeds import Feed, Moment, Prepare
 from tuivis.engine.sources import without_secrets
@@ -35,6 +36,10 @@ class Live(Feed):
     def open(self) -> cv2.VideoCapture:
         """Try to open it; the capture says whether that went well."""
 
+    def refusal(self) -> str:
+        """Say why it did not open; nothing if that is not known."""
+        return ""
+
     @property
     def message(self) -> str:
         """What is wrong, one line; empty if nothing is."""
@@ -50,14 +55,16 @@ class Live(Feed):
         self.say(f"waiting for {self._name}")
         while not self.closed:
             capture = self.open()
-            if capture.isOpened() and self._follow(capture):
+            opened = capture.isOpened()
+            if opened and self._follow(capture):
                 attempt = 0
             capture.release()
+            refusal = "" if opened else self.refusal()
             self._last = None
             pause = PAUSES[min(attempt, len(PAUSES) - 1)]
             attempt += 1
             what = f"{self._name} is lost" if self._newest is not None else f"waiting for {self._name}"
-            self.say(f"{what}: trying again every {pause:g} s")
+            self.say(": ".join(filter(None, (what, refusal, f"trying again every {pause:g} s"))))
             self.rest(pause)
 
     def _follow(self, capture: cv2.VideoCapture) -> bool:
@@ -84,6 +91,10 @@ class Stream(Live):
     def open(self) -> cv2.VideoCapture:
         """Try to connect."""
         return _connect(self._url)
+
+    def refusal(self) -> str:
+        """Say what a web server answers in place of a stream."""
+        return web.refusal(self._url)
 
 
 class Camera(Live):
