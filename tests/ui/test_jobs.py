@@ -76,7 +76,7 @@ def panel_has_pictures(running: Explorer) -> bool:
 async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tmp_path: Path) -> None:
     async with explorer(network(tmp_path)) as running:
         await running.press("l", "l")
-        assert not panel_has_pictures(running)
+        await running.until(lambda: not panel_has_pictures(running))
         await running.pilot.press("p", "j", "space", "j", "space", "l", "enter")  # maco and pixel, two seeds
         await running.until(lambda: status(running) == "done")
         made = running.state.jobs.made["1", 2]
@@ -105,7 +105,7 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
         assert best.verdict in numbers and f"picture {best.seen:.4g}" in numbers
         assert running.state.unit is not None and f"input mean {running.state.unit.mean:.4g}" in numbers
         await running.press("l")
-        assert not panel_has_pictures(running)
+        await running.until(lambda: not panel_has_pictures(running))
 
 
 async def test_a_job_grows_pauses_goes_on_and_is_cancelled_while_another_waits(tmp_path: Path) -> None:
@@ -113,9 +113,10 @@ async def test_a_job_grows_pauses_goes_on_and_is_cancelled_while_another_waits(t
         await running.pilot.press("p", "enter")
         await running.until(lambda: "1/0 distill has begun" in running.state.note)
         await running.until(lambda: any(s.pixels is not None for s in job(running).samples.values()))
+        await running.until(lambda: panel_has_pictures(running))
         numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
         assert "/512 · " in numbers and "left" in numbers and "▁" in numbers
-        assert running.app.explore.query_one(OptimisedPicture).picture is not None
+        await running.until(lambda: running.app.explore.query_one(OptimisedPicture).picture is not None)
         await running.pilot.press("l", "p", "enter", "O")
         pane = running.app.explore.query_one(JobsPane)
         await running.until(lambda: pane.has_focus and status(running, 1) == "waiting")
