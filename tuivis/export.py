@@ -36,7 +36,7 @@ def export_backward(state: State, answer: Activations, path: str) -> str:
     backward = answer.backward
     try:
         check_target(target, ".png")
-        if backward is None or backward.reason:
+        if backward is None or not backward.pixels.data:
             raise UserError(backward.reason if backward else "there is no backward pass")
         seen = answer.pixels.numpy()
         palette = colormap.palette(state.view.colours, 256, 1.0, colormap.CHROMES["dark"])
@@ -47,7 +47,8 @@ def export_backward(state: State, answer: Activations, path: str) -> str:
         write_whole(target, _exact(pixels))
     except UserError as error:
         return str(error)
-    return f"wrote {printable(target)} and {printable(target.with_suffix('.npz').name)}"
+    reason = f": {backward.reason}" if backward.reason else ""
+    return f"wrote {printable(target)} and {printable(target.with_suffix('.npz').name)}{reason}"
 
 
 def _exact(pixels: NDArray[np.uint8]) -> bytes:

@@ -55,6 +55,9 @@ class Look:
     """The class of Grad-CAM and of the orders that are about a class; None for the predicted one."""
     off: tuple[Off, ...] = ()
 
+    failed: BackwardMode | None = None
+    """The mode that has just failed: the next one comes after it."""
+
     def defaults(self) -> Look:
         """Return the look without what is a matter of view."""
         return Look(target=self.target, off=self.off)
@@ -62,6 +65,10 @@ class Look:
     def source(self, layer: str, unit: int) -> tuple[str, int]:
         """Return the layer and unit that a backward pass starts from while `unit` of `layer` is selected."""
         return self.frozen or (layer, unit)
+
+    def starts_in(self, layer: str, unit: int) -> bool:
+        """Say whether backward passes start from this unit while it is selected, so that its map has their position."""
+        return self.source(layer, unit) == (layer, unit)
 
     def backpass(self, layer: str, unit: int, infos: Sequence[LayerInfo]) -> Backpass | None:
         """Return the backward pass to ask for, or None while it is off."""
@@ -76,16 +83,16 @@ class Look:
             start = "map"
         return Backpass(self.mode, self.view, layer, unit, start)
 
-    def describe(self, layer: str, unit: int) -> str:
+    def describe(self, layer: str, unit: int, infos: Sequence[LayerInfo]) -> str:
         """Return mode, unit and view for the status line; "" while it is off."""
-        if self.mode is None:
+        passed = self.backpass(layer, unit, infos)
+        if passed is None:
             return ""
-        if self.mode == "gradcam":
+        if passed.mode == "gradcam":
             return "Grad-CAM for " + ("the predicted class" if self.target is None else f"class {self.target}")
-        layer, unit = self.source(layer, unit)
         frozen = " (frozen)" if self.frozen else ""
-        start = {"map": "", "strongest": " strongest"}.get(str(self.start), f" at {self.start}")
-        return f"{name(self.mode)} {printable(layer)}/{unit}{start}{frozen} {name(self.view)}"
+        start = {"map": "", "strongest": " strongest"}.get(str(passed.start), f" at {passed.start}")
+        return f"{name(passed.mode)} {printable(passed.layer)}/{passed.unit}{start}{frozen} {name(passed.view)}"
 
     def gradients_of(self, layer: str, unit: int) -> str:
         """Return what the mosaic shows in place of activations."""
@@ -126,7 +133,7 @@ def _(event: BackwardCycled, look: Look, selected: Selection) -> Look:
         mode, view = _next(COMBINATIONS, (look.mode, look.view)) if look.mode else COMBINATIONS[1]
         look = replace(look, mode=mode, view=view)
     elif event.what == "mode":
-        look = replace(look, mode=_next(MODES, look.mode))
+        look = replace(look, mode=_next(MODES, look.mode or look.failed), failed=None)
     elif event.what == "view":
         return replace(look, view=_next(VIEWS, look.view))
     else:

@@ -83,10 +83,11 @@ MAKING = together(
 
 BackwardMode = Literal["gradient", "deconv", "guided", "input", "gradcam"]
 BackwardView = Literal["raw", "gray", "norm", "blur", "overlay"]
-BACKWARD_HELP = "Go back to the pixels; input is gradient x input, gradcam is for the predicted class."
+BACKWARD_HELP = "Go back to the pixels; input is gradient x input, gradcam needs no unit, but a class."
 VIEW_HELP = "The backward pass as raw (default), gray, norm, blur (blurred norm), or overlay on the input."
 BACKWARD = together(
     click.option("--backward", metavar="MODE", type=click.Choice(get_args(BackwardMode)), help=BACKWARD_HELP),
     click.option("--at", metavar="Y,X", help="Start the backward pass from one position of the map, or: strongest."),
+    click.option("--class", "target", metavar="C", help="The class of gradcam, by number or name; else the predicted."),
     click.option("--view", metavar="V", type=click.Choice(get_args(BackwardView)), default="raw", help=VIEW_HELP),
 )

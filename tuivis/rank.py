@@ -21,14 +21,17 @@ from tuivis.state import State
 
 
 class RankedUnit(msgspec.Struct, frozen=True):
-    """One unit: its scores, as in `tuivis.engine.events.Ranked`, and its place by each, from 1."""
+    """One unit: its scores, as in `tuivis.engine.events.Ranked`, and its place by each, from 1.
+
+    Those by gradient are None where no gradient gets from the class to the layer.
+    """
 
     unit: int
     activation: float
-    gradient: float
+    gradient: float | None
     ablation: float
     by_activation: int
-    by_gradient: int
+    by_gradient: int | None
     by_ablation: int
 
 
@@ -63,12 +66,13 @@ def rank(settings: Settings, target: str | None) -> RankReport:
 
     async def talk(engine: Conversation) -> RankReport:
         loaded = await engine.ask(Load(settings.model, settings.weights, settings.device), Loaded)
-        number = None if target is None else class_number(target, loaded.labels)
+        number = None if target is None else class_number(target, loaded)
         opened = await engine.ask(Open(settings.input), Opened)
         layer = settings.layer or reduce(State(), loaded).view.layer
         ranked, failures = await _on_each(engine, opened.pictures, layer, number)
         targets = {each.target: each.label for _, each in ranked}
         common, label = next(iter(targets.items())) if len(targets) == 1 else (None, "the one predicted for each")
+        causes = dict.fromkeys(each.note for _, each in ranked if each.note)
         return RankReport(
             model=loaded.model,
             weights=loaded.weights,
@@ -78,7 +82,7 @@ def rank(settings: Settings, target: str | None) -> RankReport:
             target=common,
             label=label,
             units=_units([each for _, each in ranked]),
-            notes=(*loaded.notes, *opened.notes, *failures),
+            notes=(*loaded.notes, *opened.notes, *failures, *causes),
         )
 
     return converse(talk)
@@ -102,16 +106,22 @@ async def _on_each(
     return ranked, failures
 
 
-def class_number(text: str, labels: Sequence[str]) -> int:
-    """Return the number of a class, given as a number or as a name.
+def class_number(text: str, loaded: Loaded) -> int:
+    """Return the number of one of a model's classes, given as a number or as a name.
 
     Raises
     ------
     UserError
-        If no class has that name.
+        If no class has that number or name.
     """
+    labels = loaded.labels
+    count = next((info.units for info in loaded.layers if info.name == loaded.output), 0)
     if text.strip().isdecimal():
-        return int(text)
+        # No class has as many digits as Python refuses to read.
+        number = int(text) if len(text.strip()) <= len(str(count)) else count
+        if number >= count > 0:
+            raise UserError(f"There is no class {printable(text.strip())}: choose one from 0 to {count - 1}.")
+        return number
     by_name = {label.lower(): index for index, label in reversed(list(enumerate(labels)))}
     if text.strip().lower() in by_name:
         return by_name[text.strip().lower()]
@@ -126,6 +136,8 @@ def _units(ranked: Sequence[Ranked]) -> tuple[RankedUnit, ...]:
     places = [np.argsort(order) + 1 for order in orders]
     rows = zip(*(column.tolist() for column in (*scores, *places)), strict=True)
     units = [RankedUnit(unit, *row) for unit, row in enumerate(rows)]
+    if np.isnan(scores[1]).all():
+        units = [msgspec.structs.replace(unit, gradient=None, by_gradient=None) for unit in units]
     return tuple(units[unit] for unit in orders[2])
 
 
@@ -140,9 +152,13 @@ def table(report: RankReport) -> Table:
             (each.gradient, each.by_gradient),
             (each.activation, each.by_activation),
         )
-        cells = [cell for score, place in scores for cell in (f"{score:.4g}", f"({place})")]
+        cells = [cell for score, place in scores for cell in _cells(score, place)]
         result.add_row(*map(Text, (str(each.unit), *cells)))
     return result
+
+
+def _cells(score: float | None, place: int | None) -> tuple[str, str]:
+    return ("-", "") if score is None else (f"{score:.4g}", f"({place})")
 
 
 def as_csv(report: RankReport) -> str:

@@ -21,6 +21,7 @@ from tuivis.engine.values import Backpass, BackwardMode, BackwardView, Kind, Lay
 from tuivis.errors import UserError, printable
 from tuivis.export import raw_arrays
 from tuivis.files import harmless_name, write_whole
+from tuivis.rank import class_number
 from tuivis.reduce import reduce
 from tuivis.state import State
 
@@ -84,7 +85,9 @@ class Snapshot:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know, a line each."""
-        return tuple(printable(note) for note in (*self.loaded.notes, *self.opened.notes))
+        backward = self.activations.backward
+        reason = (backward.reason,) if backward is not None and backward.pixels.data and backward.reason else ()
+        return tuple(printable(note) for note in (*self.loaded.notes, *self.opened.notes, *reason))
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -124,12 +127,19 @@ class Snapshot:
         from tuivis.render import sheet
 
         report = self.report()
+        backward = self._backward(settings)
+        if report.unit is None and backward:
+            # Grad-CAM is of the whole layer: beside the input there is no map.
+            nothing = sheet.quantise(np.zeros((1, 1, 1), np.float32))
+            return sheet.unit_sheet(
+                self.activations.pixels.numpy(), nothing, settings.colours, _heading(report), backward
+            )
         if report.unit is None:
             return sheet.mosaic_sheet(sheet.quantise(self.values), settings.colours, _heading(report))
         unit = report.unit.unit
         heading = [*_heading(report), _numbers(report.unit, report)]
         pixels, shown = self.activations.pixels.numpy(), sheet.quantise(self.values[unit : unit + 1])
-        return sheet.unit_sheet(pixels, shown, settings.colours, heading, self._backward(settings))
+        return sheet.unit_sheet(pixels, shown, settings.colours, heading, backward)
 
     def _backward(self, settings: Settings) -> dict[str, NDArray[np.uint8]]:
         """Return the backward pass's picture by its caption, if there is one."""
@@ -139,7 +149,7 @@ class Snapshot:
         backward = self.activations.backward
         if backward is None:
             return {}
-        if backward.reason:
+        if not backward.pixels.data:
             raise UserError(backward.reason)
         palette = colormap.palette(settings.colours, 256, 1.0, colormap.CHROMES["dark"])
         over = backward.backpass.mode == "gradcam" or backward.backpass.view == "overlay"
@@ -169,15 +179,15 @@ class Snapshot:
         )
 
 
-def take(settings: Settings, unit: int | None, backward: Backpass | None = None) -> Snapshot:
+def take(settings: Settings, unit: int | None, backward: Backpass | None = None, target: str | None = None) -> Snapshot:
     """Look at the first picture of `settings.input`: at the layer of the settings, and at `unit` if it is not None.
 
-    `backward` asks for a backward pass; its layer is that of the settings.
+    `backward` asks for a backward pass; its layer is that of the settings, its class `target`: a number or a name.
 
     Raises
     ------
     UserError
-        If the model, the picture, the layer or the unit is not there.
+        If the model, the picture, the layer, the unit or the class is not there.
     """
 
     async def talk(engine: Conversation) -> Snapshot:
@@ -185,20 +195,29 @@ def take(settings: Settings, unit: int | None, backward: Backpass | None = None)
         opened = await engine.ask(Open(settings.input), Opened)
         layer = settings.layer or reduce(State(), loaded).view.layer
         check_unit(unit, layer, loaded.layers)
-        passed = backward and msgspec.structs.replace(backward, layer=layer)
+        number = None if target is None else class_number(target, loaded)
+        passed = backward and msgspec.structs.replace(backward, layer=layer, target=number)
         return Snapshot(loaded, opened, await engine.ask(Read(1, 0, layer, passed), Activations), unit)
 
     return converse(talk)
 
 
-def backpass(mode: BackwardMode | None, view: BackwardView, at: str | None, unit: int | None) -> Backpass | None:
-    """Return the backward pass that the options of the command ask for, its layer left open.
+def backpass(
+    mode: BackwardMode | None, view: BackwardView, at: str | None, unit: int | None, target: str | None
+) -> Backpass | None:
+    """Return the backward pass that the options of the command ask for, its layer and its class left open.
 
     Raises
     ------
     UserError
         If they do not go together.
     """
+    if target is not None and mode != "gradcam":
+        raise UserError("--class is for Grad-CAM: give --backward gradcam, too")
+    if mode == "gradcam":
+        if at is not None:
+            raise UserError("--at is for a unit's backward pass: Grad-CAM starts from a class (--class)")
+        return Backpass(mode, "overlay", "", unit or 0)
     if mode is None:
         if at is not None:
             raise UserError("--at needs a backward pass: give --backward, too")

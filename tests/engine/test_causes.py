@@ -14,6 +14,7 @@ from tests.engine.networks import network
 from tuivis.engine import fields, relations
 from tuivis.engine.backward import Recording
 from tuivis.engine.classes import class_gradient
+from tuivis.engine.ranking import Ablation
 from tuivis.engine.switches import mean_output, switched_off
 from tuivis.engine.taps import Layers, discover, forward
 from tuivis.engine.values import Box, Off
@@ -101,6 +102,8 @@ def test_a_box_gives_up_the_lightest_edges() -> None:
     mass[0, 0] = 1
     assert fields.shrunk(mass) == Box(2, 3, 2, 2)
     assert fields.shrunk(np.zeros((3, 3))) is None
+    mass[3, 3] = np.nan
+    assert fields.shrunk(mass) is None
 
 
 def test_feeding_units_are_those_with_the_largest_gradient_times_activation() -> None:
@@ -159,6 +162,14 @@ def test_neighbours_are_neither_inside_nor_around() -> None:
     assert below[0] == "layer1" or not below[0].startswith("layer2.0")
     assert above[0] == "layer2.1.conv1"
     assert all(not name.startswith("layer2.0") and name != "layer2" for name in (*below, *above))
+
+
+def test_the_output_is_fed_by_what_feeds_the_last_layer_which_feeds_nothing() -> None:
+    layers: Layers = network("resnet18").layers
+    below, above = relations.neighbours(layers, "fc")
+    assert below[0] == "layer4" and above == []
+    assert relations.neighbours(layers, "output")[0][0] == "layer4"
+    assert "output" not in relations.neighbours(layers, "layer4.1.conv2")[1]
 
 
 def test_grad_cam_is_the_weighted_sum_of_the_paper() -> None:
@@ -233,6 +244,25 @@ def test_a_whole_layer_and_a_mean() -> None:
         other, _ = forward(model, layers, batch.flip(2), "layer2")
     assert not activation.any()
     assert torch.equal(output, other)
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_units_are_ranked_by_ablation_while_others_are_off(mean: bool) -> None:
+    model, batch, layers = network("resnet18")
+    *_, (_, average) = mean_output(model, layers, "layer2", [lambda: batch.flip(3)])
+    off = [Off("layer2", 5, mean=mean)]
+    falls = []
+    with switched_off(model, layers, off, {"layer2": average}):
+        for layer in ("layer2", "layer3"):
+            ablation = Ablation(model, layers, batch, layer, 3)
+            while not ablation.done:
+                ablation.advance()
+            falls.append(ablation.falls)
+        whole, _ = forward(model, layers, batch, "layer3")
+    with switched_off(model, layers, [*off, Off("layer3", 7)], {"layer2": average}):
+        alone, _ = forward(model, layers, batch, "layer3")
+    assert float(falls[1][7]) == pytest.approx(float(whole[3] - alone[3]), abs=1e-5)
+    assert mean or float(falls[0][5]) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_unit_of_tokens_is_off_in_the_leading_tokens_too() -> None:

@@ -14,7 +14,7 @@ from tuivis.config import Settings
 from tuivis.engine import models
 from tuivis.engine.events import Backward
 from tuivis.engine.sources import open_pictures
-from tuivis.intents import UnitChosen
+from tuivis.intents import PositionPicked, UnitChosen
 from tuivis.render import colormap
 from tuivis.widgets.backward import BackwardPane, BackwardPicture
 from tuivis.widgets.layers import LayerTree
@@ -156,6 +156,37 @@ async def test_a_position_is_picked_by_mouse_and_moved_by_keys() -> None:
         assert found.backpass.start == (at[0] - 1, at[1] - 1)
         expected = raw(reference.gradient(57, (at[0] - 1, at[1] - 1)))
         assert np.abs(found.pixels.numpy().astype(int) - expected).max() <= 1
+
+
+async def test_a_position_is_named_where_it_counts_and_picked_only_in_the_map_that_it_is_of() -> None:
+    async with explorer(Settings(layer=LAYER, unit=57)) as running:
+        await backward(running, "b")
+        running.app.apply(PositionPicked(10, 12))
+        assert (await backward(running)).backpass.start == (10, 12)
+        assert "at (10, 12)" in text(running, StatusLine)
+        while running.state.view.layer != "_blocks.15":
+            await running.press("o")
+        found = await backward(running)
+        assert found.backpass.start == "map" and " at (" not in text(running, StatusLine)
+        while running.state.view.layer != LAYER:
+            await running.press("u")
+        await backward(running, "d")
+        pane = running.app.explore.query_one(UnitMap)
+        pane.focus()
+        assert (await backward(running, "left")).backpass.start == (10, 11)
+        running.app.apply(UnitChosen(58))
+        await backward(running)
+        await running.pilot.press("left")
+        await running.until(lambda: running.state.note.startswith(f"a position is one of {LAYER}/57"))
+        assert running.state.look.start == (10, 11)
+
+
+async def test_a_class_that_is_not_there_leaves_the_target() -> None:
+    async with explorer(Settings(layer=LAYER)) as running:
+        for typed in ("285", "1000"):
+            await running.pilot.press("number_sign", *typed, "enter")
+        await running.until(lambda: "no class 1000: choose one from 0 to 999" in running.state.note)
+        assert running.state.look.target == 285
 
 
 async def test_z_lets_the_backward_picture_fill_the_pane() -> None:

@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from tests.ui.explorer import explorer
 from tests.ui.test_backward import backward, text
+from tuivis import cli
 from tuivis.config import Settings
 from tuivis.widgets.backward import BackwardPane, BackwardPicture
 from tuivis.widgets.relations import RelationsText
@@ -147,3 +148,64 @@ async def test_a_zero_gradient_is_said_in_place_of_a_black_picture(tmp_path: Pat
         # The unit beside it is not silent, and has a picture again.
         assert (await backward(running, "h")).reason == ""
         await running.until(lambda: pane.query_one(BackwardPicture).display and not said.display)
+
+
+INFINITE = """
+import torch
+from torch import nn
+
+class Root(nn.Module):
+    def forward(self, x):
+        return torch.cat([(x[:, :, :2] * 0).sqrt(), x[:, :, 2:]], 2)
+
+def make():
+    torch.manual_seed(0)
+    net = nn.Sequential(Root(), nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net.input_size = (3, 16, 16)
+    return net
+"""
+
+
+async def test_a_gradient_that_is_not_finite_is_said_and_the_rest_is_drawn(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(INFINITE)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="1", unit=1)
+    async with explorer(settings, size=(200, 60)) as running:
+        found = await backward(running, "b")
+        assert found.reason == "the gradient is not finite (96 of its 768 values)"
+        assert len(np.unique(found.pixels.numpy()[3:])) > 2
+        pane = running.app.explore.query_one(BackwardPane)
+        await running.until(lambda: pane.query_one("#reason", Static).region.area > 0)
+        assert pane.query_one(BackwardPicture).display
+        await running.press("W")
+        await running.until(lambda: running.state.relations is not None)
+        assert running.state.relations is not None and running.state.relations.effective is None
+
+
+async def test_the_next_mode_comes_after_one_that_failed_up_to_grad_cam(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NETWORK)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="last")
+    async with explorer(settings) as running:
+        for mode in ("gradient", "deconv", "guided", "input"):
+            await running.pilot.press("n")
+            await running.until(lambda mode=mode: running.state.look.failed == mode)  # type: ignore[misc]
+        assert (await backward(running, "n")).backpass.mode == "gradcam"
+
+
+@pytest.mark.parametrize("backward_fails", ["return torch.empty(1 << 60)", "raise torch.OutOfMemoryError('CUDA')"])
+def test_memory_that_runs_out_is_one_line_and_grad_cam_needs_no_way_to_the_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], backward_fails: str
+) -> None:
+    (tmp_path / "net.py").write_text(HUNGRY.format(backward=backward_fails))
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    png, npz = tmp_path / "a.png", tmp_path / "a.npz"
+    model = [f"{tmp_path / 'net.py'}:make", "--input", str(tmp_path / "1.png"), "--layer", "2", "-o", str(png)]
+    assert cli.run(["snapshot", *model, "--unit", "1", "--backward", "gradient"]) == 2
+    error = capsys.readouterr().err
+    assert "out of memory on the backward pass" in error and not png.exists()
+    assert cli.run(["snapshot", *model, "--npz", str(npz), "--backward", "gradcam", "--class", "3"]) == 0
+    arrays = np.load(npz)
+    assert arrays["input_gradient"].shape == (1, 16, 16) and "receptive_field" not in arrays
+    assert cli.run(["snapshot", *model, "--backward", "gradcam", "--class", "5"]) == 2
+    assert "no class 5: choose one from 0 to 4" in capsys.readouterr().err

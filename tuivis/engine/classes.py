@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tuivis.engine.layout import replaced, tensors
 from tuivis.engine.taps import Layers, at, blame, not_computed, scores
-from tuivis.errors import UserError, printable
+from tuivis.errors import UserError, is_out_of_memory, printable
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,24 @@ def class_gradient(module: nn.Module, layers: Layers, batch: Tensor, layer: str,
         number = int(output.argmax()) if target is None else target
         if not 0 <= number < len(output):
             raise UserError(f"There is no class {number}: choose one from 0 to {len(output) - 1}.")
-        gradient = torch.autograd.grad(output[number], kept[0], allow_unused=True)[0] if output.requires_grad else None
+        score = output[number]
+    gradient = _gradient(score, kept[0], layer)
+    read = tap.arrangement.apply
+    return ClassGradient(output.detach(), number, read(kept[0].detach()).float(), read(gradient).float())
+
+
+def _gradient(score: Tensor, leaf: Tensor, layer: str) -> Tensor:
+    """Return the gradient of a class's output; want of memory passes, as from `blame`."""
+    try:
+        gradient = torch.autograd.grad(score, leaf, allow_unused=True)[0] if score.requires_grad else None
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"The way back from the output to {printable(layer)} fails: {printable(message)}") from error
     if gradient is None:
         raise UserError(
             f"No gradient gets from the output to {printable(layer)}: it has no influence on the output, or the model "
             "detaches it. Choose another layer."
         )
-    read = tap.arrangement.apply
-    return ClassGradient(output.detach(), number, read(kept[0].detach()).float(), read(gradient).float())
+    return gradient

@@ -146,7 +146,8 @@ class Backward(msgspec.Struct, frozen=True, tag=True):
     """A backward pass as a picture of the input's size.
 
     `pixels` is (H, W, 3) uint8 in colours, or (H, W) uint8 levels that are shown as a map ("norm", "blur") or laid
-    over the input ("overlay", Grad-CAM). Where there is nothing to see, `reason` says why and `pixels` is empty.
+    over the input ("overlay", Grad-CAM). Where there is nothing to see `pixels` is empty; `reason` says why
+    that is, or what is not drawn.
     `target` is the class of Grad-CAM, with its name.
     """
 
@@ -197,13 +198,14 @@ class Ranked(msgspec.Struct, frozen=True, tag=True):
     activation: Array
     gradient: Array
     ablation: Array
+    note: str = ""
 
 
 class Activations(msgspec.Struct, frozen=True, tag=True):
     """One layer's raw activations, (units, H, W) float32, and `input`, the (C, H, W) float32 array the network got.
 
     If a backward pass was asked for: its picture, `input_gradient` (C, H, W) float32 (with Grad-CAM the heat, (1, H,
-    W)), and the receptive field of the position that it started from, or of the strongest one.
+    W)), and, but with Grad-CAM, the receptive field of the position that it started from, or of the strongest one.
     """
 
     generation: int

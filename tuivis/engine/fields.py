@@ -27,7 +27,7 @@ def effective_field(recording: Recording, unit: int, position: Position) -> Box 
 
     The magnitude of a pixel is the sum over channels of |d unit / d pixel|, after Luo et al., *Understanding the
     Effective Receptive Field*, 2016. The box starts from the whole picture and gives up the edge that holds least, as
-    long as what is left is enough. None if the gradient is zero.
+    long as what is left is enough. None if the gradient is zero, or not finite.
     """
     return shrunk(recording.backward(unit, position).input.abs().sum(0).double().cpu().numpy())
 
@@ -41,10 +41,13 @@ def around(marked: NDArray[np.bool_]) -> Box | None:
 
 
 def shrunk(mass: NDArray[np.float64]) -> Box | None:
-    """Return a small box that holds `EFFECTIVE` of `mass`, (H, W), by giving up the lightest edge again and again."""
+    """Return a small box that holds `EFFECTIVE` of `mass`, (H, W), by giving up the lightest edge again and again.
+
+    None if there is nothing, or something that is not finite.
+    """
     spare = float(mass.sum()) * (1 - EFFECTIVE)
     top, left, (bottom, right) = 0, 0, mass.shape
-    if not mass.any():
+    if not mass.any() or not np.isfinite(mass).all():
         return None
     while True:
         inside = mass[top:bottom, left:right]

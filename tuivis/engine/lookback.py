@@ -33,11 +33,13 @@ _NOTHING = Array.of(np.zeros((0, 0), np.uint8))
 class Found:
     """A backward pass in raw values.
 
-    `image` is (C, H, W), Grad-CAM's heat (1, H, W). `gradients` is that of the layer on screen, (units, h, w). `reason`
-    is why there is nothing to see, or "". `target` is Grad-CAM's class.
+    `image` is (C, H, W), Grad-CAM's heat (1, H, W); `raw` is the gradient that gradient x input is made of, and for the
+    others the same. `gradients` is that of the layer on screen, (units, h, w). `reason`
+    is why there is nothing to see, or not all, or "". `target` is Grad-CAM's class.
     """
 
     image: NDArray[np.float32]
+    raw: NDArray[np.float32]
     gradients: Tensor
     reason: str = ""
     target: int | None = None
@@ -97,30 +99,57 @@ class Lookback:
         kept = self._kept[1]
         if isinstance(kept, ClassGradient):
             heat = kept.heat(*batch.shape[2:])[None]
-            reason = "" if heat.any() else f"{self._label(kept.target)}: nothing here speaks for it (Grad-CAM is zero)"
-            return Found(heat, kept.gradient, reason, kept.target)
+            silent = "" if heat.any() else f"{self._label(kept.target)}: nothing here speaks for it (Grad-CAM is zero)"
+            return Found(heat, heat, kept.gradient, _not_finite(heat) or silent, kept.target)
         gradients = kept.backward(passed.unit, _position(kept, passed), RULES[passed.mode], [layer])
-        image = gradients.input * batch[0] if passed.mode == "input" else gradients.input
-        reason = "" if bool(image.any()) else _why_zero(kept, passed)
-        return Found(image.float().cpu().numpy(), gradients.layers[layer].float(), reason)
+        raw = gradients.input.float().cpu().numpy()
+        image = raw * batch[0].float().cpu().numpy() if passed.mode == "input" else raw
+        reason = _not_finite(image) or ("" if image.any() else _why_zero(kept, passed))
+        return Found(image, raw, gradients.layers[layer].float(), reason)
 
     def event(self, found: Found, show: Show) -> Backward:
         """Return a backward pass as a picture."""
         passed = show.backward
         assert passed is not None
         view = "overlay" if passed.mode == "gradcam" else passed.view
-        pixels = views.levels(found.image[0]) if passed.mode == "gradcam" else views.picture(found.image, view)
+        image = np.nan_to_num(found.image, posinf=0, neginf=0)
+        pixels = views.levels(image[0]) if passed.mode == "gradcam" else views.picture(image, view)
         return Backward(
             generation=show.generation,
             picture=show.picture,
             backpass=passed,
-            pixels=_NOTHING if found.reason else Array.of(pixels),
+            pixels=Array.of(pixels) if image.any() else _NOTHING,
             reason=found.reason,
             target=found.target,
             label="" if found.target is None else self._label(found.target),
         )
 
-    def field(self, batch: Tensor, passed: Backpass) -> Box | None:
+    def once(self, batch: Tensor, show: Show) -> tuple[Found, Box | None]:
+        """Run the pass `show.backward` and keep nothing; return the receptive field with it, if it can be found.
+
+        Raises
+        ------
+        UserError
+            If the pass fails, for whatever reason.
+        """
+        passed = show.backward
+        assert passed is not None
+        try:
+            self.look(batch, show, whole=False)
+            found = self.backward(batch, passed, show.layer)
+        except Exception as error:
+            raise UserError(explained(error)) from error
+        finally:
+            self.forget()
+        if passed.mode == "gradcam":
+            return found, None
+        try:
+            return found, self._field(batch, passed)
+        except Exception:
+            # The picture is worth having without it.
+            return found, None
+
+    def _field(self, batch: Tensor, passed: Backpass) -> Box | None:
         """Return the receptive field of the position that a pass starts from, of the strongest where it is the map."""
         recording = Recording(self._model.module, self._layers, batch, passed.layer, whole=False)
         position = _position(recording, passed) or recording.strongest(passed.unit)
@@ -152,6 +181,7 @@ class Lookback:
         return Relations(*shown, feeding.layer, _strongest(feeding), fed.layer, _strongest(fed), up, down, tuple(notes))
 
     def _classes(self, pushes: Tensor) -> tuple[tuple[Share, ...], tuple[Share, ...]]:
+        pushes = pushes.nan_to_num(0, torch.inf, -torch.inf)
         count = min(SHARES, len(pushes))
         up, down = (pushes.topk(count, largest=largest) for largest in (True, False))
 
@@ -198,7 +228,13 @@ def _why_zero(recording: Recording, passed: Backpass) -> str:
     return f"zero gradient: the input has no influence on {unit} here"
 
 
+def _not_finite(image: NDArray[np.float32]) -> str:
+    count = int((~np.isfinite(image)).sum())
+    return f"the gradient is not finite ({count} of its {image.size} values)" if count else ""
+
+
 def _strongest(relatives: relations.Relatives) -> tuple[Share, ...]:
-    """Return the units with the largest shares of either sign."""
-    order: Sequence[int] = relatives.shares.abs().argsort(descending=True)[:SHARES].tolist()
-    return tuple(Share(unit, float(relatives.shares[unit])) for unit in order if relatives.shares[unit])
+    """Return the units with the largest shares of either sign; what is not a number is no share."""
+    shares = relatives.shares.nan_to_num(0, torch.inf, -torch.inf)
+    order: Sequence[int] = shares.abs().argsort(descending=True)[:SHARES].tolist()
+    return tuple(Share(unit, float(shares[unit])) for unit in order if shares[unit])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +18,25 @@ from tuivis.engine.values import Order
 class Ranking:
     """A layer's units on one picture, by what they do for a class.
 
-    Attributes
-    ----------
-    target
-        The class.
-    gradient
-        (units,): gradient x activation, summed over positions (to first order what the unit gives to the class).
+    What is not asked for is not computed: where no gradient gets through there still is ablation.
     """
 
     def __init__(self, module: nn.Module, layers: Layers, batch: Tensor, layer: str, target: int | None) -> None:
-        back = class_gradient(module, layers, batch, layer, target)
-        self.target = back.target
-        self.gradient = back.attribution
-        self._make = partial(Ablation, module, layers, batch, layer, back.target)
+        about = module, layers, batch, layer, target
+        self._attribute = partial(class_gradient, *about)
+        self._make = partial(Ablation, *about)
         self._ablation: Ablation | None = None
+
+    @cached_property
+    def gradient(self) -> Tensor:
+        """(units,): gradient x activation, summed over positions (to first order what the unit gives to the class)."""
+        return self._attribute().attribution
+
+    @property
+    def target(self) -> int:
+        """The class, once `ablate` is through."""
+        assert self._ablation is not None
+        return self._ablation.target
 
     @property
     def falls(self) -> Tensor:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import dropwhile
 from typing import Any
 
 import torch
@@ -42,14 +43,23 @@ def neighbours(layers: Layers, layer: str) -> tuple[list[str], list[str]]:
     """
     infos = [info for info in layers.infos if (info.listed and info.units) or info.name == layer]
     place = [info.name for info in infos].index(layer)
-    module = layers.tap(layer).module + "."
+    names, module = [info.name for info in infos], layers.tap(layer).module
+    if not module:
+        # The model itself is around everything. Its output is that of its last layers, and fed by what feeds them.
+        shape = layers.tap(layer).arrangement.shape
+        before = dropwhile(lambda name: layers.tap(name).arrangement.shape == shape, names[:place][::-1])
+        return list(before)[:NEAR], []
 
     def apart(names: list[str]) -> list[str]:
-        modules = {name: layers.tap(name).module + "." for name in names}
-        return [name for name in names if not (modules[name].startswith(module) or module.startswith(modules[name]))]
+        modules = {name: layers.tap(name).module for name in names}
+        return [name for name in names if not (_inside(modules[name], module) or _inside(module, modules[name]))]
 
-    names = [info.name for info in infos]
     return apart(names[:place][::-1])[:NEAR], apart(names[place + 1 :])[:NEAR]
+
+
+def _inside(module: str, other: str) -> bool:
+    """Say whether a module is `other`, or lies inside it."""
+    return f"{module}.".startswith(f"{other}." if other else "")
 
 
 def feeding(recording: Recording, unit: int, below: Sequence[str]) -> Relatives:

@@ -45,14 +45,17 @@ def switched_off(module: nn.Module, layers: Layers, off: Sequence[Off], means: M
 def _switch(tap: Tap, off: Sequence[Off], mean: Tensor | None, output: Any) -> Any:
     """Return the module's output with the units of `off` replaced."""
     tensor = dict(tensors(output))[tap.path]
-    if tuple(tensor.shape) != tap.arrangement.shape:
+    # Whoever ranks by ablation runs many copies of a picture at once.
+    shape, batch = list(tap.arrangement.shape), tap.arrangement.batch
+    shape[batch] = tensor.shape[batch] if tensor.ndim > batch else 1
+    if list(tensor.shape) != shape:
         raise UserError(f"Layer {printable(tap.layer)} has another shape for this picture: switch its units on again.")
     axis = tap.arrangement.axis
     for each in off:
         units = range(tap.arrangement.units) if each.unit is None else [each.unit]
         index = torch.tensor(units, device=tensor.device)
         if each.mean and mean is not None:
-            tensor = tensor.index_copy(axis, index, mean.index_select(axis, index))
+            tensor = tensor.index_copy(axis, index, mean.expand(shape).index_select(axis, index))
         else:
             tensor = tensor.index_fill(axis, index, 0)
     return replaced(output, tap.path, tensor)

@@ -209,6 +209,11 @@ class Viewer:
         ranking = self._orders.ranking(batch, rank.layer, rank.target, (("rank", rank.picture), ()))
         for fraction in ranking.ablate():
             yield Progress(f"ranking {printable(rank.layer)} by ablation", fraction)
+        gradient, note = np.full(len(ranking.falls), np.nan), ""
+        try:
+            gradient = ranking.gradient.double().cpu().numpy()
+        except Exception as error:
+            note = explained(error, "the order by gradient")
         _, activation, _ = self._timed_forward(batch, rank.layer)
         peaks = Maps(activation).values.amax((1, 2)).double().cpu().numpy()
         yield Ranked(
@@ -217,8 +222,9 @@ class Viewer:
             target=ranking.target,
             label=self._label(ranking.target),
             activation=Array.of(peaks),
-            gradient=Array.of(ranking.gradient.double().cpu().numpy()),
+            gradient=Array.of(gradient),
             ablation=Array.of(ranking.falls.numpy()),
+            note=note,
         )
 
     def _take_means(self, show: Show) -> Iterator[Event]:

@@ -77,6 +77,7 @@ class BackwardPane(Vertical):
         reason = new.backward.reason if new.backward else ""
         if reason != (old.backward.reason if old.backward else ""):
             self.set_class(bool(reason), "-reason")
+            self.set_class(new.backward is not None and not new.backward.pixels.data, "-nothing")
             self.query_one("#reason", Static).update(Content(printable(reason)))
 
 
@@ -86,7 +87,7 @@ def backward_picture(state: State, canvas: tuple[int, int], chrome: str, shrink:
     Every `shrink` pixels of a side are sent as one.
     """
     backward, frame = state.backward, state.frame
-    if backward is None or frame is None or backward.reason or not canvas[0] or not canvas[1]:
+    if backward is None or frame is None or not backward.pixels.data or not canvas[0] or not canvas[1]:
         return None
     palette = colormap.palette(state.view.colours, 256, 1.0, colormap.CHROMES[chrome])
     over = backward.backpass.view == "overlay"

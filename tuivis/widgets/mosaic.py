@@ -202,7 +202,7 @@ def title(state: State) -> str:
     if layer is None:
         return "units"
     if look.fills:
-        return look.describe(view.layer, view.unit)
+        return look.describe(view.layer, view.unit, state.layers)
     units = f"unit {view.unit} of {layer.units}" if view.zoom else f"{layer.units} units"
     parts = [printable(layer.name), units]
     if layer.height * layer.width > 1:

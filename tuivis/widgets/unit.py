@@ -15,7 +15,7 @@ from textual.timer import Timer
 
 from tuivis.engine.values import Box
 from tuivis.errors import printable
-from tuivis.intents import PositionMoved, PositionPicked
+from tuivis.intents import Noted, PositionMoved, PositionPicked
 from tuivis.render import colormap
 from tuivis.render.mosaic import mark
 from tuivis.render.overlay import framed, layered
@@ -109,7 +109,7 @@ class UnitMap(PicturePane):
 
     def action_move(self, columns: int, rows: int) -> None:
         """Move the position that the backward pass starts from."""
-        self.post_message(Intent(PositionMoved(columns, rows)))
+        self._pick(PositionMoved(columns, rows))
 
     def on_click(self, event: events.Click) -> None:
         """Start the backward pass from the position under the mouse."""
@@ -121,14 +121,26 @@ class UnitMap(PicturePane):
         height, width = unit.levels.shape
         if 0 <= x < box.columns and 0 <= y < box.rows:
             row, column = (2 * y + 1) * height // (2 * box.rows), (2 * x + 1) * width // (2 * box.columns)
-            self.post_message(Intent(PositionPicked(row, column)))
+            self._pick(PositionPicked(row, column))
+
+    def _pick(self, wish: PositionMoved | PositionPicked) -> None:
+        """Pass the wish on, unless what the backward pass starts from is another unit's map."""
+        look, view = self.state.look, self.state.view
+        if look.starts_in(view.layer, view.unit):
+            self.post_message(Intent(wish))
+        else:
+            layer, unit = look.source(view.layer, view.unit)
+            self.post_message(
+                Intent(Noted(f"a position is one of {printable(layer)}/{unit}, which is frozen: go there"))
+            )
 
 
 def _marks(state: State) -> tuple[tuple[int, int] | None, Box | None, Box | None]:
     """Return the position that the backward pass starts from, the receptive field and the effective field."""
     look, unit, found = state.look, state.unit, state.relations
     position: tuple[int, int] | None = None
-    if unit is not None and look.mode not in (None, "gradcam") and look.start != "map" and look.frozen is None:
+    starts_here = unit is not None and look.starts_in(unit.layer, unit.unit)
+    if unit is not None and starts_here and look.mode not in (None, "gradcam") and look.start != "map":
         position = unit.at if look.start == "strongest" else look.start
         if position[0] >= unit.levels.shape[0] or position[1] >= unit.levels.shape[1]:
             position = None
