@@ -82,6 +82,11 @@ class Playback:
     still: int = 0
 
     @property
+    def has_pictures(self) -> bool:
+        """Whether any of the inputs is a picture, as far as is known."""
+        return not self.kinds or "picture" in self.kinds
+
+    @property
     def kind(self) -> SourceKind:
         """What is on screen."""
         return self.kinds[self.picture] if self.picture < len(self.kinds) else "picture"

@@ -198,6 +198,8 @@ def _(event: Defaults, state: State) -> State:
 def _(event: object, state: State) -> State:
     if state.layer is None:
         return state
+    if isinstance(event, Switched) and event.mean and not state.playback.has_pictures:
+        return replace(state, note="no mean without photographs: add some with --input")
     look = turned(event, state.look, Selection(state.layer, state.view.unit, state.unit))
     return replace(state, look=look, backward=state.backward if look.mode else None, note="")
 
@@ -392,8 +394,7 @@ def _(event: Failed, state: State) -> State:
 
 def _without_answers(state: State, event: Failed) -> State:
     """Show nothing rather than what was on screen before, unless something else has been asked for since."""
-    since = state.since
-    if event.generation < max(since.frame, since.mosaic, since.unit):
+    if event.generation < max(state.since.frame, state.since.mosaic, state.since.unit):
         return state
     nothing = replace(state, frame=None, mosaic=None, unit=None, backward=None, relations=None)
     return replace(nothing, progress=None, trouble=event.message, note="")

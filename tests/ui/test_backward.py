@@ -317,3 +317,18 @@ async def test_e_writes_picture_and_raw_arrays(tmp_path: Path, monkeypatch: pyte
         assert arrays["receptive_field"].tolist() == [0, 38, 224, 186]
         with Image.open(name.with_suffix(".png")) as image:
             assert np.abs(np.asarray(image.convert("RGB")).astype(int) - raw(reference.gradient(57))).max() <= 1
+
+
+async def test_a_small_panel_still_names_a_class_of_each_kind_and_says_how_much_more_is_off() -> None:
+    async with explorer(Settings(layer=LAYER), size=(80, 24)) as running:
+        await running.press("W")
+        await running.until(lambda: "▼" in text(running, RelationsText))
+        pane = running.app.explore.query_one(RelationsText)
+        lines = text(running, RelationsText).splitlines()
+        assert len(lines) <= pane.content_size.height
+        assert all(len(line) <= pane.content_size.width for line in lines)
+        assert [line[0] for line in lines[-2:]] == ["▲", "▼"]
+        for _ in range(5):
+            await running.press("x", "l")
+        listed = str(running.app.explore.query_one(OffList).render()).splitlines()
+        assert listed == [f"{LAYER}/4", f"{LAYER}/3", f"{LAYER}/2", "… and 2 more"]

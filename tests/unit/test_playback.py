@@ -12,7 +12,16 @@ from tests.unit.test_state import LOADED
 from tuivis.engine.commands import Show
 from tuivis.engine.events import Failed, Frame, Opened, Shown, SourceState
 from tuivis.engine.values import Array, SourceKind
-from tuivis.intents import CameraToggled, CanvasResized, Cycled, EngineStarted, PictureStepped, Toggled, UnitChosen
+from tuivis.intents import (
+    CameraToggled,
+    CanvasResized,
+    Cycled,
+    EngineStarted,
+    PictureStepped,
+    Switched,
+    Toggled,
+    UnitChosen,
+)
 from tuivis.playback import FrameStepped, Playback, Sought, Ticked, Turned
 from tuivis.player import Player
 from tuivis.recording import Recording
@@ -247,3 +256,11 @@ async def test_frames_are_asked_for_no_faster_than_the_user_allows(fps: float | 
         player.hear(Shown(generation, fresh=True), generation)
     player.close()
     assert applied == [Ticked()] * ticks
+
+
+@pytest.mark.parametrize(("kinds", "count"), [(("video",), 0), (("video", "picture"), 1)])
+def test_a_unit_takes_its_mean_only_over_photographs(kinds: tuple[SourceKind, ...], count: int) -> None:
+    state = reduce(reduce(State(), LOADED), Opened(("a", "b")[: len(kinds)], (), kinds))
+    state = reduce(state, Switched(False, True))
+    assert len(state.look.off) == count
+    assert ("no mean" in state.note) is not bool(count)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.reactive import var
 from textual.widgets import Static
@@ -9,6 +11,9 @@ from textual.widgets import Static
 from tuivis.engine.values import Off
 from tuivis.errors import printable
 from tuivis.state import State
+
+LINES = 4
+"""Lines that the list has at most."""
 
 
 class OffList(Static):
@@ -22,7 +27,15 @@ class OffList(Static):
             self.set_class(bool(new.look.off), "-shown")
             self.border_title = f"off: {len(new.look.off)}"
             self.border_subtitle = "ctrl+r puts all back"
-            self.update(Text("\n").join(map(_line, reversed(new.look.off))))
+            self.update(Text("\n").join(_lines(new.look.off)))
+
+
+def _lines(off: Sequence[Off]) -> list[Text]:
+    """Return a line for each that is off, the last first, and how many more there are."""
+    lines = list(map(_line, reversed(off)))
+    if len(lines) <= LINES:
+        return lines
+    return [*lines[: LINES - 1], Text(f"… and {len(lines) - LINES + 1} more", "dim")]
 
 
 def _line(off: Off) -> Text:

@@ -37,10 +37,11 @@ class RelationsText(Widget):
         found = _current(self.state)
         if found is None:
             return Text("tracing what drives it …", "dim")
-        text = Text()
-        for line in _lines(found, self.content_size.width, self.state.frame):
-            text.append_text(line).append("\n")
-        return text
+        width, height = self.content_size
+        lines = _lines(found, width, self.state.frame, CLASSES)
+        if len(lines) > height:
+            lines = _lines(found, width, self.state.frame, 1)
+        return Text("\n").join(lines)
 
 
 class Crop(PicturePane):
@@ -79,7 +80,7 @@ def _current(state: State) -> Relations | None:
     return found if same else None
 
 
-def _lines(found: Relations, width: int, frame: Frame | None) -> list[Text]:
+def _lines(found: Relations, width: int, frame: Frame | None, classes: int) -> list[Text]:
     lines = []
     if found.field is not None:
         cut = " (cut)" if frame is not None and _reaches_border(found.field, frame) else ""
@@ -91,12 +92,14 @@ def _lines(found: Relations, width: int, frame: Frame | None) -> list[Text]:
     lines += _units("fed by", found.below, found.feeding, 1, width)
     lines += _units("feeds", found.above, found.fed, 5, width)
     for sign, shares in (("▲", found.up), ("▼", found.down)):
-        for share in shares[:CLASSES]:
+        for share in shares[:classes]:
             value = f"{share.value:+.2f}"
             room = width - len(value) - 3
             name = printable(share.label)
             name = name if len(name) <= room else name[: room - 1] + "…"
             lines.append(Text.assemble(f"{sign} {name:<{room}} ", (value, "dim")))
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
     lines += [Text(printable(note), "dim") for note in found.notes]
     return lines or [Text("The input has no influence on it, and it has none.", "dim")]
 
@@ -111,7 +114,9 @@ def _units(title: str, layer: str, shares: Sequence[Share], key: int, width: int
     """Return a layer's units: with the key that visits each, as many as fit on a line."""
     if not layer:
         return []
-    heading = Text.assemble((f"{title} ", "dim"), printable(layer))
+    name, room = printable(layer), max(1, width - len(title) - 1)
+    # Layers of one block differ in the end of their names.
+    heading = Text.assemble((f"{title} ", "dim"), name if len(name) <= room else "…" + name[1 - room :])
     line = Text()
     for number, share in enumerate(shares, key):
         part = Text.assemble((f"{number}", "reverse"), f" {share.unit}{'' if share.value > 0 else '−'}")
