@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.engine.networks import Call, network
+from tuivis.engine.classes import class_gradient
+from tuivis.engine.orders import Ranking
 from tuivis.engine.ranking import Ablation
 from tuivis.engine.taps import discover
 from tuivis.errors import UserError
@@ -166,3 +168,29 @@ def test_a_class_that_is_not_there_is_refused() -> None:
     model = small(nn.Identity(), lambda x: x)
     with pytest.raises(UserError, match=r"no class 4: choose one from 0 to 3"):
         ranked(model, torch.randn(1, 3, 12, 12), "1", 4)
+
+
+def test_units_are_ranked_by_ablation_where_no_gradient_gets_through() -> None:
+    model, batch = small(nn.Identity(), lambda x: x.detach() * 2), torch.randn(1, 3, 12, 12)
+    ranking = Ranking(model, discover(model, batch), batch, "1", 1)
+    assert list(ranking.ablate())[:1] == [0]
+    expected = ranked(model, batch, "1", 1).falls
+    torch.testing.assert_close(ranking.falls, expected)
+    assert ranking.order("ablation")[0] == int(expected.argmax())
+    with pytest.raises(UserError, match="No gradient gets from the output to 1"):
+        ranking.order("gradient")
+
+
+def test_a_way_back_that_fails_is_not_blamed_on_the_way_there() -> None:
+    class Odd(torch.autograd.Function):
+        @staticmethod
+        def forward(_ctx: object, x: Tensor) -> Tensor:
+            return x * 2
+
+        @staticmethod
+        def backward(_ctx: object, _gradient: Tensor) -> Tensor:
+            raise ValueError("no way")
+
+    model, batch = small(nn.Identity(), Odd.apply), torch.randn(1, 3, 12, 12)
+    with pytest.raises(UserError, match="The way back from the output to 1 fails: ValueError: no way"):
+        class_gradient(model, discover(model, batch), batch, "1", 1)
