@@ -21,6 +21,11 @@ from torch import Tensor, nn
 from tuivis.engine.taps import Layers, discover
 from tuivis.engine.values import LayerInfo
 
+WANT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+]
+"""What torch raises on a GPU, and on the processor."""
 PHOTOGRAPHS = Path(skimage.data.__file__).parent
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.engine.networks import Call, network
+from tests.engine.networks import WANT_OF_MEMORY, Call, network
 from tuivis.engine.classes import class_gradient
 from tuivis.engine.orders import Ranking
 from tuivis.engine.ranking import Ablation
@@ -136,10 +136,7 @@ def test_a_model_that_changes_its_input_in_place_is_ranked_from_the_input() -> N
     assert float(ablation.falls[7]) == pytest.approx(float(whole - alone), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
-)
+@pytest.mark.parametrize("error", WANT_OF_MEMORY)
 def test_units_that_do_not_fit_together_are_ranked_one_by_one(error: Exception) -> None:
     sizes = []
 

@@ -13,16 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tests.clips import ffmpeg, needs_ffmpeg, number_in, numbered, write_clip
-from tests.engine.playing import (
-    PATIENCE,
-    Clock,
-    Play,
-    never,
-    number,
-    take,
-    until,
-    until_late,
-)
+from tests.engine.playing import PATIENCE, Clock, Play, never, number, take, until, until_late
 from tuivis.engine.decoder import Decoder, first_frame
 from tuivis.engine.videos import Video
 from tuivis.errors import UserError

@@ -7,16 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clips import ffmpeg, needs_ffmpeg, number_in, write_clip
-from tests.engine.playing import (
-    QUIET,
-    Clock,
-    Play,
-    never,
-    number,
-    take,
-    until,
-    until_newest,
-)
+from tests.engine.playing import QUIET, Clock, Play, never, number, take, until, until_newest
 from tuivis.engine.decoder import Decoder
 
 # The clock.

@@ -211,7 +211,7 @@ async def test_the_panel_names_field_relatives_and_classes_and_keys_visit_them()
         found = running.state.relations
         assert found is not None and found.field is not None and found.effective is not None
         shown = text(running, RelationsText)
-        assert f"{found.field.width}×{found.field.height} (cut)" in shown
+        assert f"{found.field.width}×{found.field.height}, cut" in shown
         kept: list[torch.Tensor] = []
         for layer in ("_blocks.9", LAYER):
             reference.module.get_submodule(layer).register_forward_hook(lambda _m, _i, out: kept.append(out))

@@ -1,4 +1,3 @@
-import contextlib
 import os
 import pty
 import re
@@ -6,114 +5,31 @@ import signal
 import subprocess
 import sys
 import termios
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from fcntl import ioctl
 from pathlib import Path
 from struct import pack
 
 import pytest
 
-from tuivis.render.picture import CellSize
-from tuivis.render.probe import FRAMES, PLAIN, ZLIB, Terminal, probe
-
-VERSION, CELL, WINDOW, SYNC, REGISTERS, COLOURS, DA1 = (
-    rb"\x1b\[>0?q",
-    rb"\x1b\[16t",
-    rb"\x1b\[14t",
-    rb"\x1b\[\?2026\$p",
-    rb"\x1b\[\?1;1;0S",
-    rb"\x1bP\$qm\x1b\\",
-    rb"\x1b\[c",
+from tests.unit.emulator import (
+    BARE,
+    CELL,
+    COLOURS,
+    DA1,
+    KITTY_41,
+    REGISTERS,
+    SILENT,
+    VERSION,
+    XTERM_SIXEL,
+    Send,
+    ask,
+    at_once,
+    emulator,
 )
-KITTY_41 = {
-    VERSION: b"\x1bP>|kitty(0.41.1)\x1b\\",
-    rb"\x1b_Ga=q,i=(\d+),s=1,v=1,f=24;AAAA\x1b\\": b"\x1b_Gi=%d;OK\x1b\\" % PLAIN,
-    rb"\x1b_Ga=q,i=(\d+),s=1,v=1,f=24,o=z;[^\x1b]+\x1b\\": b"\x1b_Gi=%d;OK\x1b\\" % ZLIB,
-    rb"\x1b_Ga=f,i=(\d+),r=1,s=1,v=1,f=24;AAAA\x1b\\": b"\x1b_Gi=%d,r=1;OK\x1b\\" % FRAMES,
-    CELL: b"\x1b[6;17;8t",
-    WINDOW: b"\x1b[4;986;1584t",
-    SYNC: b"\x1b[?2026;2$y",
-    COLOURS: b"\x1bP1$r48:2:1:2:3m\x1b\\",
-    DA1: b"\x1b[?62;c",
-}
-XTERM_SIXEL = {
-    VERSION: b"\x1bP>|XTerm(379)\x1b\\",
-    CELL: b"\x1b[6;17;8t",
-    WINDOW: b"\x1b[4;986;1520t",
-    SYNC: b"\x1b[?2026;0$y",
-    REGISTERS: b"\x1b[?1;0;256S",
-    COLOURS: b"\x1bP1$r0;48:2::1:2:3m\x1b\\",
-    DA1: b"\x1b[?63;1;2;4;6;9;15;16;22;28c",
-}
-BARE = {SYNC: b"\x1b[?2026;2$y", DA1: b"\x1b[?6c"}
-TMUX = {VERSION: b"\x1bP>|tmux 3.4\x1b\\", DA1: b"\x1b[?1;2;4c"}
-SILENT: dict[bytes, bytes] = {}
-
-Send = Callable[[bytes], None]
-
-
-def answers(terminal: Mapping[bytes, bytes], questions: bytes) -> list[bytes]:
-    """The replies of a terminal to the questions that it knows, in their order."""
-    found = [
-        (match.start(), reply) for question, reply in terminal.items() for match in re.finditer(question, questions)
-    ]
-    return [reply for _, reply in sorted(found)]
-
-
-@contextlib.contextmanager
-def emulator(
-    terminal: Mapping[bytes, bytes], speak: Callable[[Send, list[bytes]], None], outer: Mapping[bytes, bytes] = SILENT
-) -> Iterator[tuple[int, bytearray]]:
-    """A terminal at the other end of a pty: reads the questions up to DA1 and lets `speak` send its replies.
-
-    `outer` is the terminal around it, where `terminal` is a tmux that hands on what is wrapped.
-    """
-    master, slave = pty.openpty()
-    seen = bytearray()
-
-    def send(data: bytes) -> None:
-        os.write(master, data)
-
-    def run() -> None:
-        start = 0
-        with contextlib.suppress(OSError):  # the other end was closed
-            while data := os.read(master, 65536):
-                seen.extend(data)
-                asked = bytes(seen[start:])
-                if re.search(DA1, asked):
-                    start = len(seen)
-                    wrapped = b"".join(re.findall(rb"\x1bPtmux;((?:[^\x1b]|\x1b\x1b)*)\x1b\\", asked))
-                    speak(
-                        send,
-                        answers(outer, wrapped.replace(b"\x1b\x1b", b"\x1b")) if wrapped else answers(terminal, asked),
-                    )
-
-    thread = threading.Thread(target=run, daemon=True)
-    ioctl(slave, termios.TIOCSWINSZ, pack("4H", 58, 198, 0, 0))
-    thread.start()
-    try:
-        yield slave, seen
-    finally:
-        os.close(slave)
-        thread.join(5)
-        os.close(master)
-
-
-def at_once(send: Send, replies: list[bytes]) -> None:
-    send(b"".join(replies))
-
-
-def ask(
-    terminal: Mapping[bytes, bytes],
-    speak: Callable[[Send, list[bytes]], None] = at_once,
-    environ: Mapping[str, str] | None = None,
-    timeout: float = 5.0,
-    outer: Mapping[bytes, bytes] = SILENT,
-) -> tuple[Terminal, str]:
-    with emulator(terminal, speak, outer) as (tty_fd, _):
-        return probe(tty_fd, tty_fd, environ or {}, timeout)
+from tuivis.render.picture import CellSize
+from tuivis.render.probe import FRAMES, Terminal, probe
 
 
 def test_kitty() -> None:
@@ -326,54 +242,6 @@ def test_no_terminal_is_not_asked(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w+b") as file:
         assert probe(file.fileno(), file.fileno(), {})[0] == Terminal()
         assert file.seek(0, os.SEEK_END) == 0
-
-
-def tmux_that_says(answer: str, folder: Path) -> dict[str, str]:
-    """An environment inside tmux, with a `tmux` command that answers so."""
-    command = folder / "tmux"
-    command.write_text(f"#!/bin/sh\necho '{answer}'\n")
-    command.chmod(0o755)
-    return {"TMUX": "/tmp/tmux-0/default,1,0", "TERM": "tmux-256color", "PATH": str(folder)}
-
-
-def test_tmux_that_lets_kitty_through(tmp_path: Path) -> None:
-    terminal, keys = ask(TMUX, environ=tmux_that_says("on;xterm-256color;RGB,title", tmp_path), outer=KITTY_41)
-    assert (terminal.name, terminal.version) == ("kitty(0.41.1)", (0, 41, 1))
-    assert (terminal.tmux, terminal.kitty, terminal.kitty_frames, terminal.true_colour) == (True, True, True, True)
-    assert not terminal.sixel, "tmux was built with Sixel, but kitty has none"
-    assert (terminal.cell, keys) == (CellSize(8, 17), "")
-
-
-def test_tmux_itself_is_sent_none_of_kittys_questions(tmp_path: Path) -> None:
-    # It would take them for the title of its window.
-    environ = tmux_that_says("on;xterm-256color;RGB,title", tmp_path)
-    with emulator(TMUX, at_once, KITTY_41) as (tty_fd, seen):
-        assert probe(tty_fd, tty_fd, environ, 5.0)[0].kitty
-    wrapped = rb"\x1bPtmux;(?:[^\x1b]|\x1b\x1b)*\x1b\\"
-    assert re.search(wrapped, seen)
-    assert b"\x1b_G" not in re.sub(wrapped, b"", seen)
-
-
-def test_tmux_that_lets_nothing_through(tmp_path: Path) -> None:
-    terminal, _ = ask(TMUX, environ=tmux_that_says("off;xterm-256color;title", tmp_path), outer=KITTY_41)
-    assert (terminal.name, terminal.tmux, terminal.answered) == ("tmux 3.4", True, True)
-    assert (terminal.kitty, terminal.sixel, terminal.true_colour) == (False, False, False)
-
-
-def test_tmux_without_the_feature_knows_true_colour_of_kitty_by_its_terminfo(tmp_path: Path) -> None:
-    for term, true_colour in [("xterm-kitty", True), ("xterm-256color", False)]:
-        environ = tmux_that_says(f"1;{term};title", tmp_path)
-        assert ask(TMUX, environ=environ, outer=KITTY_41)[0].true_colour == true_colour
-
-
-def test_tmux_and_the_terminal_around_it_both_show_sixel(tmp_path: Path) -> None:
-    assert ask(TMUX, environ=tmux_that_says("off;xterm;sixel", tmp_path))[0].sixel
-    assert ask(TMUX, environ=tmux_that_says("on;xterm;title", tmp_path), outer=XTERM_SIXEL)[0].sixel
-
-
-def test_tmux_on_the_near_side_of_ssh() -> None:
-    terminal, _ = ask(TMUX, outer=KITTY_41)
-    assert (terminal.tmux, terminal.kitty) == (True, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +71,7 @@ def class_gradient(module: nn.Module, layers: Layers, batch: Tensor, layer: str,
         # The next module may work in place, which autograd forbids on a leaf.
         return replaced(output, tap.path, leaf.clone())
 
-    with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(blame(module))
-        stack.enter_context(at(module, tap, start))
+    with torch.no_grad(), blame(module), at(module, tap, start):
         output = scores(layers, module(batch))
         if not kept:
             raise not_computed(layer)
@@ -100,6 +96,6 @@ def _gradient(score: Tensor, leaf: Tensor, layer: str) -> Tensor:
     if gradient is None:
         raise UserError(
             f"No gradient gets from the output to {printable(layer)}: it has no influence on the output, or the model "
-            "detaches it. Choose another layer."
+            "detaches it. Choose another layer, or order by ablation."
         )
     return gradient

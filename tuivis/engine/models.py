@@ -80,9 +80,6 @@ def load(name: str, weights: str | None, device: str | None, seed: int, report: 
     target = devices.pick(device)
     report(f"loading {printable(name)}", None)
     built = _build(name, weights, seed, report)
-    notes = built.notes
-    if (channels := built.input_shape[0]) not in (1, 3):
-        notes = (*notes, f"the network takes {channels} channels: a picture's repeat in a circle; a .npy may hold all")
     return Model(
         name=name,
         module=_settle(built.module, target),
@@ -93,9 +90,15 @@ def load(name: str, weights: str | None, device: str | None, seed: int, report: 
         labels=built.labels,
         weights=built.weights,
         random_weights=built.random_weights,
-        notes=notes,
+        notes=(*built.notes, *_channels_note(built.input_shape[0])),
         margin=getattr(built.preprocessing, "margin", 1.0),
     )
+
+
+def _channels_note(channels: int) -> tuple[str, ...]:
+    if channels in (1, 3):
+        return ()
+    return (f"the network takes {channels} channels: a picture's repeat in a circle; a .npy may hold all",)
 
 
 def _build(name: str, weights: str | None, seed: int, report: Report) -> Built:

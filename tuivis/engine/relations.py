@@ -108,22 +108,17 @@ def pushed(
             found[other.layer] = (arrange(value) * arrange(tangent)).sum((1, 2)).clone()
 
     with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(blame(module))
-        stack.enter_context(forward_ad.dual_level())
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        for context in (torch.no_grad(), blame(module), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH)):
+            stack.enter_context(context)
         stack.enter_context(_Slowly())
         stack.enter_context(at(module, tap, enter))
-        for name in above:
-            other = layers.tap(name)
+        for other in map(layers.tap, above):
             stack.enter_context(at(module, other, partial(read, other)))
         answer = scores(layers, module(batch))
         tangent = _unpacked(answer)[1]
         classes = torch.zeros_like(answer) if tangent is None else tangent.clone()
-    for name in above:
-        if name in found and bool(found[name].any()):
-            return Relatives(name, found[name]), classes
-    return Relatives("", torch.empty(0)), classes
+    nearest = next((name for name in above if name in found and bool(found[name].any())), "")
+    return Relatives(nearest, found.get(nearest, torch.empty(0))), classes
 
 
 def _unpacked(tensor: Tensor) -> tuple[Tensor, Tensor | None]:

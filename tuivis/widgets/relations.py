@@ -83,7 +83,7 @@ def _current(state: State) -> Relations | None:
 def _lines(found: Relations, width: int, frame: Frame | None, classes: int) -> list[Text]:
     lines = []
     if found.field is not None:
-        cut = " (cut)" if frame is not None and _reaches_border(found.field, frame) else ""
+        cut = ", cut" if frame is not None and _reaches_border(found.field, frame) else ""
         lines.append(Text(f"sees {_size(found.field.width, found.field.height)}{cut}"))
         if found.effective is not None:
             inside = f"95% in {_size(found.effective.width, found.effective.height)}"

@@ -11,6 +11,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor
 
+from tests.engine.networks import WANT_OF_MEMORY
 from tests.engine.optimise.samples import SHAPE, batch_of, finished, small_network, truncated
 from tuivis.engine.optimise.batch import Room
 from tuivis.engine.optimise.recipes import BUILT_IN, Recipe, changed
@@ -138,10 +139,7 @@ def _poison_all(x: Tensor) -> None:
         x.data[:] = torch.nan
 
 
-@pytest.mark.parametrize(
-    "error",
-    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
-)
+@pytest.mark.parametrize("error", WANT_OF_MEMORY)
 def test_out_of_memory_shrinks_the_batch_and_loses_no_work(error: Exception) -> None:
     sizes = []
 
