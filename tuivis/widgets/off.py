@@ -26,7 +26,7 @@ class OffList(Static):
         if old.look.off != new.look.off:
             self.set_class(bool(new.look.off), "-shown")
             self.border_title = f"off: {len(new.look.off)}"
-            self.border_subtitle = "ctrl+r puts all back"
+            self.border_subtitle = "ctrl+r: all on"
             self.update(Text("\n").join(_lines(new.look.off)))
 
 

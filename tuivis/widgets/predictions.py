@@ -26,7 +26,7 @@ class Predictions(CalmLines):
         """Draw the classes when they are others."""
         self.follow(new.playback.live)
         if old.look.off != new.look.off:
-            self.border_title = "predictions: before → after" if new.look.off else "predictions"
+            self.border_title = "before → after" if new.look.off else "predictions"
 
     def lines(self) -> tuple[Text, ...]:
         """Return a line for each class: its name, a bar, its probability."""
