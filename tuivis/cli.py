@@ -12,7 +12,7 @@ import msgspec
 
 from tuivis import __version__, completion, config, options, printing, stdio
 from tuivis.config import Settings
-from tuivis.errors import UserError, nearest, no_utf8, printable
+from tuivis.errors import UserError, closest, nearest, no_utf8, printable
 from tuivis.files import check_folder, check_target, unused
 
 EXAMPLES = """\b
@@ -36,6 +36,9 @@ class ExploreByDefault(click.Group):
         own = {*self.commands, *ctx.help_option_names, "--version"}
         # Completion comes here with the words before the one to complete, perhaps none.
         if not (args and args[0] in own) and not (ctx.resilient_parsing and not args):
+            meant = closest(args[0], self.commands, 0.8) if args and not ctx.resilient_parsing else []
+            if meant:
+                raise UserError(f"no command or model {printable(args[0])}: did you mean tuivis {meant[0]}?")
             args = ["explore", *args]
         return super().parse_args(ctx, args)
 

@@ -191,6 +191,8 @@ def test_the_doctor_works_without_a_terminal(folder: Path) -> None:
         (["--unit", "-1"], "--unit"),
         (["--nonsense"], "--nonsense"),
         (["--protocol", "vt100"], "kitty"),
+        (["docter"], "did you mean tuivis doctor?"),
+        (["layer", "net.py:twins"], "did you mean tuivis layers?"),
         (["snapshot", "net.py:twins", "-o", "none/x.png"], "no folder none"),
         (["snapshot", "net.py:twins", "-o", "x.jpeg"], "ends in .png"),
         (["snapshot", "net.py:twins", "-o", "x.png", "--npz", "x.png"], "ends in .npz"),

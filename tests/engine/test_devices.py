@@ -11,7 +11,7 @@ from tuivis.errors import UserError
 
 
 def test_the_cpu_is_chosen_by_name_and_where_there_is_no_gpu() -> None:
-    assert devices.pick("cpu") == torch.device("cpu")
+    assert devices.pick("cpu") == devices.pick("CPU") == torch.device("cpu")
     assert devices.pick(None).type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 

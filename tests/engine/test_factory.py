@@ -95,6 +95,13 @@ def test_labels_by_index_are_taken_in_order(tmp_path: Path) -> None:
     assert built(tmp_path, text).labels == ("cat", "dog")
 
 
+def test_a_compiled_network_shows_the_layers_inside(tmp_path: Path) -> None:
+    body = "def make():\n    net = torch.compile(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU()))\n"
+    model = built(tmp_path, f"{body}    net.labels = ['cat', 'dog']\n    return net")
+    assert [name for name, _ in model.module.named_children()] == ["0", "1"]
+    assert model.labels == ("cat", "dog")
+
+
 def test_neighbours_of_the_file_can_be_imported(tmp_path: Path) -> None:
     (tmp_path / "tuivis_test_neighbour.py").write_text("channels = 5\n")
     model = built(
@@ -129,6 +136,8 @@ def test_random_initialisation_repeats_and_a_file_replaces_it(tmp_path: Path) ->
         ("import no_such_package", "line 3: ModuleNotFoundError: No module named 'no_such_package'"),
         ("def make(size):\n    pass", "missing 1 required positional argument"),
         ("def make():\n    return 'net'", "make() returns no torch.nn.Module"),
+        ("def make():\n    return torch.jit.script(nn.Conv2d(3, 4, 3))", "a TorchScript program"),
+        ("def make():\n    return nn.Sequential(nn.LazyConv2d(4, 3))", "lazy layers have no shapes yet"),
         ("def other():\n    pass", "has no function make"),
         ("def make():\n    return nn.ReLU()", "input_size"),
         ("def make():\n    net = nn.ReLU()\n    net.input_size = 'big'\n    return net", "input_size"),

@@ -105,7 +105,8 @@ def test_the_labels_are_torchvisions() -> None:
 
 
 def test_random_weights_repeat(lite0: Model) -> None:
-    first, again, other = (loaded("efficientnet_lite0", "random", seed) for seed in (5, 5, 6))
+    asked = (("random", 5), ("Random", 5), ("random", 6))
+    first, again, other = (loaded("efficientnet_lite0", weights, seed) for weights, seed in asked)
     assert first.random_weights
     assert first.weights == "random, seed 5"
     assert torch.equal(parameters(first), parameters(again))

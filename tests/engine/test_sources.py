@@ -179,7 +179,8 @@ def test_the_message_never_holds_control_characters(tmp_path: Path) -> None:
 
 def test_sources_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     assert "missing.png" in refusal(tmp_path / "missing.png")
-    assert "no picture in the folder" in refusal(tmp_path)
+    assert "no picture or video in the folder" in refusal(tmp_path)
+    assert {".png", ".mp4"} <= set(refusal(tmp_path).split())
     os.mkfifo(tmp_path / "pipe")
     assert "pipe" in refusal(tmp_path / "pipe")
 
@@ -229,6 +230,20 @@ def test_a_list_is_relative_to_its_own_folder(tmp_path: Path) -> None:
     assert levels(open_pictures([str(tmp_path / "lists" / "list.txt")])) == [1, 2, 3]
     (tmp_path / "empty.txt").write_text("\n\n")
     assert "empty" in refusal(tmp_path / "empty.txt")
+
+
+def test_a_list_may_name_folders_and_the_demo_but_no_list(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "notes.md").touch()
+    for name in ("b2.png", "b10.png"):
+        save(tmp_path / "inside" / name, 7)
+    save(tmp_path / "a.png", 1)
+    (tmp_path / "list.txt").write_text("a.png\ninside\ndemo\n")
+    pictures = open_pictures([str(tmp_path / "list.txt")])
+    assert pictures.names == ("a.png", "b2.png", "b10.png", *open_pictures(["demo"]).names)
+    assert "notes.md" in pictures.notes[0]
+    (tmp_path / "outer.txt").write_text("a.png\nlist.txt\n")
+    assert "names the list list.txt" in refusal(tmp_path / "outer.txt")
 
 
 def test_sources_follow_each_other(tmp_path: Path) -> None:

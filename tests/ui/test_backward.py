@@ -285,6 +285,17 @@ async def test_switching_off_shows_predictions_before_and_after_and_r_puts_all_b
         assert not off.display
 
 
+async def test_a_small_terminal_shows_before_after_and_change() -> None:
+    async with explorer(Settings(layer=LAYER, unit=102), size=(80, 24)) as running:
+        await running.press("x")
+        await running.until(lambda: "→" in text(running, Predictions))
+        frame = running.state.frame
+        assert frame is not None
+        for line, now, before in zip(text(running, Predictions).splitlines(), frame.top, frame.before, strict=False):
+            change = f"{round(now.probability, 2) - round(before, 2):+.2f}".replace("0.", ".")
+            assert line.endswith(f"→{now.probability:.2f} {change}".replace("→0.", "→."))
+
+
 async def test_i_sorts_by_what_units_do_for_the_class() -> None:
     async with explorer(Settings(layer="_blocks.14", unit=3)) as running:
         await running.press("i")

@@ -10,6 +10,7 @@ from click.shell_completion import ShellComplete
 
 from tuivis import completion, config
 from tuivis.cli import cli
+from tuivis.errors import closest
 
 
 def offered(*words: str) -> set[tuple[str, str]]:
@@ -26,6 +27,10 @@ def test_a_model_is_a_name_or_a_file(before: list[str]) -> None:
     assert offered(*before, "./ne") == {("file", "./ne")}
     assert ("plain", "efficientnet_lite0") in offered(*before, "")
     assert "file" not in {kind for kind, _ in offered(*before, "--")}
+
+
+def test_no_model_is_taken_for_a_mistyped_command() -> None:
+    assert [name for name in completion.models() if closest(name, cli.commands, 0.8)] == []
 
 
 def test_options_take_names_and_files() -> None:

@@ -24,6 +24,7 @@ def pick(device: str | None) -> torch.device:
     UserError
         If this machine has no such device. The message lists those that it has.
     """
+    device = device and device.lower()
     gpus = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     if device in (None, "cuda") and gpus:
         return gpus[0] if len(gpus) == 1 else roomiest({gpu: _free_memory(gpu) for gpu in gpus})

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from tuivis.engine import weights as weight_files
 from tuivis.engine.catalogue import Built
@@ -80,9 +82,15 @@ def _call(path: Path, function: str) -> nn.Module:
     if not callable(factory):
         raise UserError(f"{printable(path)} has no function {printable(function)}")
     module = _guarded(path, factory)()
+    returns = f"{printable(path)}: {printable(function)}() returns"
     if not isinstance(module, nn.Module):
-        raise UserError(f"{printable(path)}: {printable(function)}() returns no torch.nn.Module")
-    return module
+        raise UserError(f"{returns} no torch.nn.Module")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UserError(f"{returns} a TorchScript program, which hides its layers: return the module it was made from")
+    if any(is_lazy(each) for each in (*module.parameters(), *module.buffers())):
+        raise UserError(f"{returns} a module whose lazy layers have no shapes yet: call it once on an input before")
+    # What torch.compile returns hides the layers of the module inside.
+    return module._modules.get("_orig_mod") or module
 
 
 def _guarded(path: Path, function: Callable[..., Any]) -> Callable[..., Any]:

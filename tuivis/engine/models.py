@@ -55,6 +55,10 @@ class Model:
     margin: float = 1.0
 
 
+_WORDS = {"default": "DEFAULT", "random": "random"}
+"""Weights that are no files, in lower case, and as this package writes them."""
+
+
 def load(name: str, weights: str | None, device: str | None, seed: int, report: Report) -> Model:
     """Find a model, give it its weights and move it to its device.
 
@@ -63,8 +67,8 @@ def load(name: str, weights: str | None, device: str | None, seed: int, report: 
     name
         "efficientnet_lite0", a classifier of torchvision, "timm:NAME", or "path/to/file.py:factory".
     weights
-        None or "DEFAULT" for the model's own, "random", or a file with a state dict. A classifier of torchvision
-        takes the names of its weights as well ("IMAGENET1K_V1").
+        None or "DEFAULT" for the model's own, "random", or a file with a state dict; of the words the case does not
+        matter. A classifier of torchvision takes the names of its weights as well ("IMAGENET1K_V1").
     device
         As for `devices.pick`.
     seed
@@ -77,6 +81,8 @@ def load(name: str, weights: str | None, device: str | None, seed: int, report: 
     UserError
         If there is no such model, no such device, the weights cannot be had or do not fit, or the user's file fails.
     """
+    if weights is not None:
+        weights = _WORDS.get(weights.lower(), weights)
     target = devices.pick(device)
     report(f"loading {printable(name)}", None)
     built = _build(name, weights, seed, report)

@@ -135,9 +135,9 @@ class Pictures:
 def open_pictures(sources: Sequence[str]) -> Pictures:
     """List the pictures of `sources`.
 
-    A source is a picture, a video, a folder (its pictures and videos in natural order, not those of folders inside), a
-    .txt file with a picture, video, stream or camera a line (paths relative to its own folder), the URL of a stream,
-    "cam:" and a camera's number, or "demo": photographs that come with scikit-image. Paths may begin with ~.
+    A source is a picture, a video, a folder (its pictures and videos in natural order, not those of folders inside),
+    the URL of a stream, "cam:" and a camera's number, "demo" (photographs that come with scikit-image), or a .txt file
+    with one of these a line, paths relative to its own folder. Paths may begin with ~.
     Damaged pictures stay in the list: reading one fails, and the others can still be seen.
 
     Raises
@@ -149,21 +149,26 @@ def open_pictures(sources: Sequence[str]) -> Pictures:
     notes: list[str] = []
     for source in sources:
         path = expanded(source)
-        if source == "demo":
-            found += map(_file, _demo())
-        elif live := _live(source):
-            found.append(live)
-        elif path.is_dir():
-            files, left_out = _folder(path)
-            found += map(_file, files)
-            notes += left_out
-        elif not path.is_file():
+        is_list = path.suffix.lower() == ".txt" and path.is_file()
+        if not (is_list or source == "demo" or _live(source) or path.exists()):
             raise UserError(f"no picture or folder {printable(source)}: give a path that exists, a URL, cam:0, or demo")
-        elif path.suffix.lower() == ".txt":
-            found += _listed(path)
-        else:
-            found.append(_file(path))
+        for entry, place in _listed(path) if is_list else [(source, path)]:
+            opened, left_out = _opened(entry, place)
+            found += opened
+            notes += left_out
     return Pictures(tuple(found), tuple(notes))
+
+
+def _opened(source: str, path: Path) -> tuple[list[Source], list[str]]:
+    """Return what `source` stands for, `path` if it is one, and notes on what was left out."""
+    if source == "demo":
+        return [_file(file) for file in _demo()], []
+    if live := _live(source):
+        return [live], []
+    if path.is_dir():
+        files, left_out = _folder(path)
+        return [_file(file) for file in files], left_out
+    return [_file(path)], []
 
 
 def _file(path: Path) -> Source:
@@ -267,7 +272,8 @@ def _folder(path: Path) -> tuple[list[Path], list[str]]:
     visible = [file for file in files if not file.name.startswith(".")]
     pictures = [file for file in visible if file.suffix.lower() in SUFFIXES | VIDEOS]
     if not pictures:
-        raise UserError(f"no picture in the folder {printable(path)}: it needs {' '.join(sorted(SUFFIXES))}")
+        suffixes = " ".join(sorted(SUFFIXES | VIDEOS))
+        raise UserError(f"no picture or video in the folder {printable(path)}: it takes {suffixes}")
     others = [printable(file.name) for file in visible if file not in set(pictures)]
     if not others:
         return pictures, []
@@ -277,7 +283,8 @@ def _folder(path: Path) -> tuple[list[Path], list[str]]:
     ]
 
 
-def _listed(path: Path) -> list[Source]:
+def _listed(path: Path) -> list[tuple[str, Path]]:
+    """Return the lines of a list, each with the path that it is if it is one."""
     try:
         lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     except OSError as error:
@@ -285,7 +292,11 @@ def _listed(path: Path) -> list[Source]:
     entries = [os.fsdecode(line.strip()) for line in lines if line.strip()]
     if not entries:
         raise UserError(f"the list {printable(path)} is empty: write one path a line")
-    return [_live(entry) or _file(path.parent / expanded(entry)) for entry in entries]
+    listed = [(entry, path.parent / expanded(entry)) for entry in entries]
+    for entry, place in listed:
+        if place.suffix.lower() == ".txt":
+            raise UserError(f"the list {printable(path)} names the list {printable(entry)}: write its lines instead")
+    return listed
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -86,6 +86,8 @@ class ExploreScreen(Screen[None]):
         Binding("u,pageup", "intend('layer', -1)", "previous layer", id="layer.previous"),
         Binding("o,pagedown", "intend('layer', 1)", "next layer", id="layer.next"),
         Binding("A", "intend('toggle', 'all_layers')", "list all layers, or what people look at", id="layer.all"),
+        Binding("tab", "app.focus_next", "next pane", id="pane.next"),
+        Binding("shift+tab", "app.focus_previous", "pane before", id="pane.previous"),
         Binding("w", "intend('picture', -1)", "previous picture", id="picture.previous"),
         Binding("e", "intend('picture', 1)", "next picture", id="picture.next"),
         Binding("space", "intend('turn', 'paused')", "pause, play; of pictures a slide show", id="play.pause"),

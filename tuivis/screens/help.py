@@ -18,6 +18,7 @@ from textual.widgets import Static
 TITLES = {
     "unit": "Units",
     "layer": "Layers",
+    "pane": "Panes",
     "picture": "Pictures",
     "play": "What moves",
     "record": "What moves",

@@ -51,15 +51,15 @@ class Predictions(CalmLines):
 
 def _compared(frame: Frame, width: int) -> tuple[Text, ...]:
     """Return a line for each class: before, after, and the change where the width allows."""
-    wide = width >= 24
-    name_width = max(6, width - (15 if wide else 10))
+    wide = width >= 19
+    name_width = max(6, width - (13 if wide else 8))
     lines = []
     for prediction, before in zip(frame.top, frame.before, strict=True):
         change = round(prediction.probability, 2) - round(before, 2)
         text = Text.assemble((f"{_cut(prediction.label, name_width)} {_share(before)}", "dim"))
         text.append(f"→{_share(prediction.probability)}")
         if wide:
-            text.append(f" {change:+.2f}".replace("0.", "."), "bold" if abs(change) >= 0.01 else "dim")
+            text.append(f" {change:+.2f}".replace("0.", ".")[:5], "bold" if abs(change) >= 0.01 else "dim")
         lines.append(text)
     return tuple(lines)
 
