@@ -120,10 +120,14 @@ async def test_a_broken_picture_is_told_and_the_next_one_shown(odd: Settings) ->
         await running.until(lambda: all(pane.picture is None for pane in panes))
         assert "2.png" in running.app.explore.query_one(StatusLine).render().plain
         assert running.app.explore.query_one(Predictions).render().plain == ""
+        mosaic = running.app.explore.query_one(MosaicPane)
+        middle = range(mosaic.content_size.height // 2 - 1, mosaic.content_size.height // 2 + 2)
+        assert "2.png" in "".join(mosaic.render_line(y).text.strip() for y in middle)
         await running.press("e")
         assert running.state.frame is not None and running.state.frame.picture == 2
         assert running.state.note == running.state.trouble == ""
         await running.until(lambda: all(pane.picture is not None for pane in panes))
+        assert "2.png" not in "".join(mosaic.render_line(y).text.strip() for y in middle)
 
 
 async def test_what_loading_had_to_say_can_be_read_again(odd: Settings) -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from time import monotonic
 from typing import ClassVar
 
+from rich.cells import set_cell_size
+from rich.segment import Segment
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region
 from textual.reactive import var
+from textual.strip import Strip
 from textual.timer import Timer
 
 from tuivis.engine.events import Mosaic
@@ -23,6 +28,7 @@ from tuivis.widgets.display import Display
 from tuivis.widgets.intent import Intent
 from tuivis.widgets.patterns import with_patterns
 from tuivis.widgets.picture import PicturePane
+from tuivis.widgets.status import activity
 from tuivis.widgets.turns import FOCUSED
 
 MOVING = 0.5
@@ -42,6 +48,7 @@ _ORDERS = {
 class MosaicPane(PicturePane, can_focus=True):
     """Draws `state.mosaic`; posts `Moved`, `UnitChosen`, `EndChosen`, `Scrolled` and `CanvasResized`."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"mosaic--waiting"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(-1,0)", "unit left", show=False, id="unit.left"),
         Binding("right,l", "move(1,0)", "unit right", show=False, id="unit.right"),
@@ -78,6 +85,12 @@ class MosaicPane(PicturePane, can_focus=True):
     def watch_state(self, old: State, new: State) -> None:
         """Draw what changed."""
         self.title(title(new), _subtitle(new))
+        blank = self.picture is None
+        self._follow(old, new)
+        if blank and (self.picture is not None or activity(old) != activity(new)):
+            self.refresh(Region(0, self.content_size.height // 2 - 1, self.content_size.width, 3))
+
+    def _follow(self, old: State, new: State) -> None:
         kept = old.mosaic is new.mosaic and old.view == new.view and old.canvas == new.canvas and old.look == new.look
         kept = kept and _patterns(old) == _patterns(new) and old.playback.live == new.playback.live
         if kept and (old.backward is new.backward or not new.look.fills):
@@ -95,6 +108,16 @@ class MosaicPane(PicturePane, can_focus=True):
             self._refine.stop()
         if not live:
             self._refine = self.set_timer(REST, lambda: self._draw(self._still))
+
+    def render_line(self, y: int) -> Strip:
+        """Return row `y` of the cells: where there is no picture, the reason stands in the three in the middle."""
+        width, row = self.content_size.width, y - self.content_size.height // 2 + 1
+        if self.picture is not None or row not in range(3):
+            return super().render_line(y)
+        text = Text(activity(self.state), overflow="fold")
+        lines = ["", *(line.plain for line in text.wrap(self.app.console, width, justify="center"))][-3:]
+        ink = self.get_component_rich_style("mosaic--waiting")
+        return Strip([Segment(set_cell_size("".join(lines[row : row + 1]), width), ink)], width)
 
     def report(self, size: int) -> None:
         """Say what the mosaic cost."""

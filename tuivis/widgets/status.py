@@ -48,7 +48,7 @@ class StatusLine(Widget):
         """Draw when the line reads differently."""
         # What moves has other figures with every frame: nobody can read them as fast.
         live = new.playback.live and old.playback.live
-        line = self._line[0] if live else self._facts(), _activity(new)
+        line = self._line[0] if live else self._facts(), activity(new)
         if line != self._line:
             self._line = line
             self.refresh()
@@ -103,8 +103,8 @@ def device_text(device: DeviceInfo) -> str:
     return f"{device.name}{title} {used:.1f}/{total:.0f} GiB"
 
 
-def _activity(state: State) -> str:
-    """Return what the engine is busy with, or the last note."""
+def activity(state: State) -> str:
+    """Return what the engine is busy with, or the last note, safe on a terminal."""
     if state.progress is None:
         return printable(state.note or state.trouble) or state.playback.message
     text = printable(state.progress.text)
