@@ -155,6 +155,12 @@ class TuivisApp(App[int]):
         self._jobs.take(message.intent, self.state)
         self._recorder.take(message.intent)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Let the optimiser make way for what the user does."""
+        if isinstance(event, events.InputEvent) and not isinstance(event, events.MouseMove):
+            self._jobs.make_way()
+        await super().on_event(event)
+
     # The engine
 
     @work(exclusive=True)
@@ -303,6 +309,7 @@ class TuivisApp(App[int]):
     async def action_suspend_process(self) -> None:  # type: ignore[override]
         """Suspend the program once the terminal has said its last."""
         await self._pictures.turns.close()
+        self._jobs.go_on()
         super().action_suspend_process()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:

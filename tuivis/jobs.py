@@ -16,7 +16,7 @@ from tuivis import config
 from tuivis.config import Settings
 from tuivis.engine.client import ARGUMENTS, Engine
 from tuivis.engine.commands import Cancel, Load, Open, Optimise, Pause, Unpause
-from tuivis.engine.events import Failed, Finished, JobEnded, JobPaused, JobStarted, Opened, Preview, Stepped
+from tuivis.engine.events import Failed, Finished, JobEnded, JobPaused, JobStarted, Loaded, Opened, Preview, Stepped
 from tuivis.engine.optimise.manifest import Manifest, unfinished
 from tuivis.engine.optimise.recipes import BUILT_IN
 from tuivis.engine.optimise.results import Result, Target, Verdict, read
@@ -29,6 +29,8 @@ from tuivis.state import State
 
 RESTARTS = 3
 """Deaths of the engine in a row, without a picture in between, after which its jobs are given up."""
+WAY = 0.2
+"""Seconds for which the engine stands still after a key."""
 LARGEST = 224
 """Pixels of the longer side of a picture that is kept in memory."""
 POLITE = ("nice", "-n", "10", sys.executable, *ARGUMENTS)
@@ -60,7 +62,8 @@ class Jobs:
         self._open: dict[int, Optimise] = {}
         self._paused: set[int] = set()
         self._engine: Engine | None = None
-        self._running = self._ready = self._looked = False
+        self._running = self._ready = self._looked = self._in_the_way = False
+        self._way: asyncio.TimerHandle | None = None
 
     @property
     def folder(self) -> Path:
@@ -84,6 +87,23 @@ class Jobs:
         if left:
             self._apply(Noted(f"{len(left)} unfinished: O lists the jobs, r goes on with one"))
         self._apply(PicturesFound(await asyncio.to_thread(_pictures, self.folder)))
+
+    def make_way(self) -> None:
+        """Let the engine stand still for a moment if it works on the processor: its cores are for who browses."""
+        if self._engine is None or not self._in_the_way:
+            return
+        if self._way is None:
+            self._engine.hold()
+        else:
+            self._way.cancel()
+        self._way = asyncio.get_running_loop().call_later(WAY, self.go_on)
+
+    def go_on(self) -> None:
+        """Let an engine that stands still go on."""
+        if self._way is not None and self._engine is not None:
+            self._way.cancel()
+            self._engine.release()
+        self._way = None
 
     def take(self, intent: object, state: State) -> None:
         """Do what an intent asks of jobs."""
@@ -155,7 +175,8 @@ class Jobs:
             async for event in engine.events():
                 deaths = 0 if isinstance(event, Finished) else deaths
                 await self._hear(event)
-            self._ready, deaths = False, deaths + 1
+            self._ready = self._in_the_way = False
+            deaths += 1
             ending = f"the optimiser {await engine.ending()}"
             if deaths > RESTARTS:
                 self._fail(f"{ending}; its log: {printable(log)}")
@@ -174,6 +195,8 @@ class Jobs:
 
     async def _hear(self, event: Event) -> None:
         match event:
+            case Loaded():
+                self._in_the_way = event.device.name == "cpu" and sys.platform == "linux"
             case Opened():
                 self._ready = True
                 for number, command in self._open.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,24 @@ async def test_a_killed_optimiser_starts_again_and_the_explorer_does_not_notice(
         assert len(files("*.png")) == 6 and len(running.state.jobs.made) == 6
         pid = running.app._jobs._engine.pid if running.app._jobs._engine else 0
     assert await gone(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there an engine may be held")
+async def test_a_job_on_the_processor_stands_still_for_a_moment_after_a_key(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path, delay=0.02)) as running:
+        await running.pilot.press("p", "enter")
+        await running.until(lambda: job(running).step > 2)
+        engine = running.app._jobs._engine
+        assert engine is not None
+
+        def stands() -> bool:
+            return Path(f"/proc/{engine.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+        await running.until(lambda: not stands())
+        await running.pilot.press("l")
+        await running.until(stands)
+        step = job(running).step
+        await running.until(lambda: not stands() and job(running).step > step)
 
 
 async def test_what_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

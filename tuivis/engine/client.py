@@ -94,16 +94,28 @@ class Engine:
             return "ran out of memory"
         return f"ended (exit code {code})"
 
+    def hold(self) -> None:
+        """Let the process stand still until `release`, or until this one ends: see `engine.orphan`."""
+        self._signal(signal.SIGSTOP)
+
+    def release(self) -> None:
+        """Let the process go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
     async def close(self) -> None:
         """End the process: close its stdin, then terminate, then kill."""
+        self.release()
         assert self._process.stdin is not None
         self._process.stdin.close()
-        for seconds, end in zip(GRACE, (self._process.terminate, self._process.kill), strict=True):
+        for seconds, end in zip(GRACE, (signal.SIGTERM, signal.SIGKILL), strict=True):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), seconds)
                 return
-            with contextlib.suppress(ProcessLookupError):
-                end()
+            self._signal(end)
         await self._process.wait()
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from tuivis import __version__, stdio
-from tuivis.engine import events, protocol
+from tuivis.engine import events, orphan, protocol
 from tuivis.engine.commands import (
     Append,
     Cancel,
@@ -298,6 +298,7 @@ def _explain(error: Exception) -> str:
 
 def main() -> None:
     """Serve on stdin and stdout until stdin ends."""
+    orphan.go_on()
     # Models may print: what they print must not get between the events.
     events = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -26,8 +26,6 @@ from tuivis.widgets.picture import PicturePane
 
 TITLE_ROOM = 6
 """Columns that the border keeps of a title's line."""
-LATER = 0.1
-"""Seconds from a move of the selection until the pane comes or goes."""
 LEVELS = "▁▂▃▄▅▆▇█"
 Pixels = NDArray[np.uint8]
 
@@ -75,7 +73,7 @@ class OptimisedNumbers(Widget):
 
 
 class OptimisedPane(Vertical):
-    """Pictures over numbers; there only while the selected unit has a picture, or one in the making."""
+    """Pictures over numbers."""
 
     state: var[State] = var(State(), init=False)
 
@@ -88,16 +86,9 @@ class OptimisedPane(Vertical):
         yield OptimisedPicture(self._pictures).data_bind(OptimisedPane.state)
         yield OptimisedNumbers().data_bind(OptimisedPane.state)
 
-    @property
-    def _is_wanted(self) -> bool:
-        return self.state.jobs.has_pictures(self.state.view.layer, self.state.view.unit)
-
     def watch_state(self, old: State, new: State) -> None:
-        """Come and go, and say which recipes."""
+        """Say which recipes."""
         made, at_work = _of_unit(new)
-        if self._is_wanted != self.has_class("-shown"):
-            # The panel is laid out anew, which takes its time: what the key changes in the mosaic goes first.
-            self.set_timer(LATER, lambda: self.set_class(self._is_wanted, "-shown"))
         runs = [each.run for each in made] + [sample.run for _, sample in at_work]
         recipes = list(dict.fromkeys(run.recipe for run in runs))
         several = f" · {len(runs)} pictures" if len(runs) > len(recipes) else ""

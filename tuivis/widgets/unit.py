@@ -32,6 +32,9 @@ from tuivis.widgets.relations import Crop, RelationsText
 REST = 0.15
 """Seconds that the selection rests before the overlay is drawn: who walks through units waits for no picture."""
 
+LATER = 0.1
+"""Seconds from a move of the selection until the pictures come or go."""
+
 COLOURS = 16
 """Entries of the map's palette: 4 bits for a pixel, so that a step through the units takes a third less."""
 
@@ -188,6 +191,8 @@ class UnitPanel(Vertical):
     def __init__(self, display: Display, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._pictures = display
+        self._optimised = OptimisedPane(display)
+        self._later: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Yield the parts."""
@@ -195,7 +200,7 @@ class UnitPanel(Vertical):
         yield UnitMap(self._pictures).data_bind(UnitPanel.state, UnitPanel.chrome)
         yield UnitNumbers().data_bind(UnitPanel.state)
         yield BackwardPane(self._pictures).data_bind(UnitPanel.state, UnitPanel.chrome)
-        yield OptimisedPane(self._pictures).data_bind(UnitPanel.state)
+        yield self._optimised
         yield RelationsText().data_bind(UnitPanel.state)
         yield Crop(self._pictures).data_bind(UnitPanel.state)
 
@@ -203,7 +208,19 @@ class UnitPanel(Vertical):
         """Make room for what is asked for."""
         self.set_class(new.look.mode is not None, "-backward")
         self.set_class(new.look.relations, "-relations")
-        self.set_class(new.jobs.has_pictures(new.view.layer, new.view.unit), "-optimised")
+        if (old.view.layer, old.view.unit) != (new.view.layer, new.view.unit):
+            # Laying out the panel and encoding its pictures takes time: what the key changes in the mosaic goes first.
+            if self._later is not None:
+                self._later.stop()
+            self._later = self.set_timer(LATER, self._show_pictures)
+        elif self._later is None:
+            self._show_pictures()
+
+    def _show_pictures(self) -> None:
+        """Show what the selected unit wants to see, if there is a picture, or one in the making."""
+        self._later, view = None, self.state.view
+        self.set_class(self.state.jobs.has_pictures(view.layer, view.unit), "-optimised")
+        self._optimised.state = self.state
 
 
 def _numbers(state: State) -> list[str]:
