@@ -217,6 +217,16 @@ def test_an_activation_in_place_on_a_view_follows_the_rule() -> None:
         (Call(lambda x: F.hardtanh_(x + 0)), [-2.0, -0.5, 0.5, 2.0], [0.0, 1.0, 1.0, 0.0]),
         (nn.SiLU(), [-3.0, 0.0, 3.0], [-0.0881, 0.5, 1.0881]),
         (Call(F.gelu), [-1.0, 0.0, 1.0], [-0.0833, 0.5, 1.0833]),
+        (nn.Hardswish(), [-4.0, -2.0, 0.0, 4.0], [0.0, -0.1667, 0.5, 1.0]),
+        (Call(lambda x: x.clamp(min=0)), [-1.0, 2.0], [0.0, 1.0]),
+        (Call(lambda x: torch.clamp_min(x, 0)), [-1.0, 2.0], [0.0, 1.0]),
+        (Call(lambda x: (x + 0).clamp_(torch.zeros(()))), [-1.0, 2.0], [0.0, 1.0]),
+        (Call(lambda x: x.clip(0, 6)), [-1.0, 2.0, 7.0], [0.0, 1.0, 0.0]),
+        (Call(lambda x: torch.clamp(x, -1, 1)), [-2.0, -0.5, 0.5, 2.0], [0.0, 1.0, 1.0, 0.0]),
+        (nn.Threshold(0.5, -3), [-1.0, 0.2, 2.0], [0.0, 0.0, 1.0]),
+        (Call(lambda x: F.threshold(x + 0, 0, 0, inplace=True)), [-1.0, 2.0], [0.0, 1.0]),
+        (Call(lambda x: torch.maximum(x, torch.zeros(()))), [-1.0, 2.0], [0.0, 1.0]),
+        (Call(lambda x: torch.max(torch.zeros_like(x), x)), [-1.0, 2.0], [0.0, 1.0]),
     ],
 )
 def test_what_each_rule_means_at_each_activation(
@@ -237,14 +247,48 @@ def test_what_each_rule_means_at_each_activation(
             assert torch.allclose(torch.stack(passes).sum(0), expected, atol=1e-4), rule
 
 
-def test_the_pass_starts_before_the_units_own_activation() -> None:
-    model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU6()).eval()
+@pytest.mark.parametrize(
+    ("function", "derivative"),
+    [
+        (lambda x: x.clamp(-3, 3), [1.0, 0.0]),
+        (lambda x: x.clamp(max=3), [1.0, 0.0]),
+        (lambda x: x.clamp(min=1e-6), [0.0, 1.0]),
+        (lambda x: torch.maximum(x, torch.ones(())), [0.0, 1.0]),
+        (lambda x: torch.maximum(x, x * 0), [0.0, 1.0]),
+        (lambda x: x.max(1, keepdim=True)[0], [1.0, 1.0]),
+    ],
+)
+def test_what_only_keeps_numbers_in_range_passes_its_gradient(
+    function: Callable[[Tensor], Tensor], derivative: list[float]
+) -> None:
+    model = nn.Sequential(Call(function), Call(lambda x: -x)).eval()
+    batch = torch.tensor([-2.0, 4.0]).view(1, 1, 1, 2)
+    recording = Recording(model, discover(model, batch), batch, "1")
+    for rule in ("gradient", "deconv", "guided"):
+        passes = [recording.backward(0, (0, i), rule).input[0, 0] for i in range(2)]  # type: ignore[arg-type]
+        assert (-torch.stack(passes).sum(0)).tolist() == derivative
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        F.relu6,
+        lambda x: x.clamp(0, 6),
+        lambda x: torch.maximum(torch.zeros(()), x).clip(0, 6),
+        lambda x: torch.clamp_min(x, 0),
+        lambda x: F.threshold(x, 0, 0),
+        lambda x: torch.maximum(torch.zeros(()), x),
+    ],
+)
+def test_the_pass_starts_before_the_units_own_activation(function: Callable[[Tensor], Tensor]) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), Call(function)).eval()
     with torch.no_grad():
         next(model.parameters()).fill_(2.0)
     batch = torch.tensor([-1.0, 1.0, 5.0]).view(1, 1, 1, 3)
     recording = Recording(model, discover(model, batch), batch, "1")
-    assert recording.backward(0).input.flatten().tolist() == [0.0, 4.0, 12.0]
-    assert recording.backward(0, (0, 0)).input.flatten().tolist() == [2.0, 0.0, 0.0]
+    values = recording.activations["1"][0, 0].tolist()
+    assert recording.backward(0).input.flatten().tolist() == [2 * value for value in values]
+    assert recording.backward(0, (0, 2)).input.flatten().tolist() == [0.0, 0.0, 2.0]
 
 
 @pytest.mark.parametrize("rule", ["deconv", "guided"])

@@ -1,4 +1,4 @@
-"""Receptive fields against arithmetic; relations, Grad-CAM and switched-off units against independent computations."""
+"""Relations, Grad-CAM and switched-off units against independent computations."""
 
 from __future__ import annotations
 
@@ -11,99 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.engine.networks import network
-from tuivis.engine import fields, relations
+from tuivis.engine import relations
 from tuivis.engine.backward import Recording
 from tuivis.engine.classes import class_gradient
 from tuivis.engine.ranking import Ablation
 from tuivis.engine.switches import mean_output, switched_off
 from tuivis.engine.taps import Layers, discover, forward
-from tuivis.engine.values import Box, Off
+from tuivis.engine.values import Off
 from tuivis.errors import UserError
-
-# (kernel, stride, padding, dilation) of a convolution, or of max-pooling.
-Step = tuple[str, int, int, int, int]
-
-
-def convnet(steps: list[Step]) -> nn.Module:
-    torch.manual_seed(0)
-    parts: list[nn.Module] = []
-    channels = 3
-    for kind, kernel, stride, padding, dilation in steps:
-        if kind == "conv":
-            parts += [nn.Conv2d(channels, 4, kernel, stride, padding, dilation), nn.BatchNorm2d(4), nn.ReLU(True)]
-            channels = 4
-        else:
-            parts.append(nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=kind == "ceil"))
-    return nn.Sequential(*parts).eval().requires_grad_(False)
-
-
-def by_arithmetic(steps: list[Step], at: int, size: int) -> tuple[int, int]:
-    """(first, last) pixel of the field along one axis; padding has none."""
-    sizes = [size]
-    for kind, kernel, stride, padding, dilation in steps:
-        reach = sizes[-1] + 2 * padding - dilation * (kernel - 1) - 1
-        sizes.append((-(-reach // stride) if kind == "ceil" else reach // stride) + 1)
-    places = {at}
-    for (_, kernel, stride, padding, dilation), length in zip(reversed(steps), reversed(sizes[:-1]), strict=True):
-        taps = [dilation * tap - padding for tap in range(kernel)]
-        places = {place * stride + tap for place in places for tap in taps} & set(range(length))
-    return min(places), max(places)
-
-
-@pytest.mark.parametrize(
-    "steps",
-    [
-        [("conv", 3, 1, 0, 1), ("conv", 3, 1, 1, 1)],
-        [("conv", 7, 2, 3, 1), ("pool", 3, 2, 1, 1), ("conv", 3, 1, 1, 1)],
-        [("conv", 3, 1, 1, 2), ("ceil", 2, 2, 0, 1), ("conv", 3, 2, 1, 1)],
-        [("conv", 5, 1, 2, 1), ("pool", 2, 2, 0, 1), ("conv", 3, 1, 1, 1), ("pool", 2, 2, 0, 1), ("conv", 3, 1, 1, 1)],
-    ],
-)
-def test_receptive_fields_are_those_of_strides_kernels_and_paddings(steps: list[Step]) -> None:
-    model, batch = convnet(steps), torch.randn(1, 3, 41, 45)
-    layers = discover(model, batch)
-    recording = Recording(model, layers, batch, layers.infos[-2].name)
-    height, width = recording.activations[recording.layer].shape[1:]
-    for row, column in ((0, 0), (height // 2, width // 2), (height - 1, width - 1)):
-        top, bottom = by_arithmetic(steps, row, 41)
-        left, right = by_arithmetic(steps, column, 45)
-        field = fields.receptive_field(recording, 2, (row, column))
-        assert field == Box(top, left, bottom - top + 1, right - left + 1)
-
-
-def test_attention_and_gates_see_the_whole_picture_and_skips_widen_the_field() -> None:
-    for name, layer in (("vit", "encoder.layers.encoder_layer_0"), ("mobilenet_v3_small", "features.4")):
-        model, batch, layers = network(name)
-        recording = Recording(model, layers, batch, layer)
-        assert fields.receptive_field(recording, 1, (1, 2)) == Box(0, 0, 64, 64)
-    model, batch, layers = network("resnet18")
-    # conv1 7/2, maxpool 3/2, then two basic blocks of 3 x 3 convolutions at stride 4.
-    field = fields.receptive_field(Recording(model, layers, batch, "layer1.0"), 0, (8, 8))
-    assert field is not None and (field.height, field.width) == (7 + 2 * 2 + 2 * 4 * 2,) * 2
-
-
-def test_the_effective_field_lies_inside_and_holds_95_percent() -> None:
-    model, batch, layers = network("efficientnet_lite0")
-    recording = Recording(model, layers, batch, "_blocks.4")
-    at = recording.strongest(7)
-    field, effective = fields.receptive_field(recording, 7, at), fields.effective_field(recording, 7, at)
-    assert field is not None and effective is not None
-    mass = recording.backward(7, at).input.abs().sum(0)
-    inside = mass[effective.top : effective.top + effective.height, effective.left : effective.left + effective.width]
-    assert float(inside.sum() / mass.sum()) >= 0.95
-    assert effective.height * effective.width < field.height * field.width
-    assert field.top <= effective.top and field.left <= effective.left
-    assert effective.top + effective.height <= field.top + field.height
-
-
-def test_a_box_gives_up_the_lightest_edges() -> None:
-    mass = np.zeros((6, 8))
-    mass[2:4, 3:5] = 10
-    mass[0, 0] = 1
-    assert fields.shrunk(mass) == Box(2, 3, 2, 2)
-    assert fields.shrunk(np.zeros((3, 3))) is None
-    mass[3, 3] = np.nan
-    assert fields.shrunk(mass) is None
 
 
 def test_feeding_units_are_those_with_the_largest_gradient_times_activation() -> None:

@@ -7,7 +7,7 @@ Yosinski et al. (2015). A `Recording` is all that holds the graph; nothing is le
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,8 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from tuivis.engine.diagnosis import where_gradients_end
 from tuivis.engine.layout import tensors
-from tuivis.engine.rules import ACTIVATION_NODES, Rule, Rules
+from tuivis.engine.rules import Rule, Rules, activates, before
+from tuivis.engine.support import spreading
 from tuivis.engine.taps import Layers, Tap, at, blame, not_computed, scores
 from tuivis.errors import UserError, is_out_of_memory, printable
 
@@ -125,7 +126,7 @@ class Recording:
         position
             Start from 1 at this position; None starts from the unit's own map a, the gradient of 1/2 ||a||^2.
         rule
-            What to do at activations: see `Rules`.
+            What to do at activations: see `Rules`; "support" asks what can have an influence: see `spreading`.
         also
             Layers whose gradients to return, too. That of a layer that has no influence on the unit is zero.
 
@@ -145,13 +146,14 @@ class Recording:
         found = {name: self._edges[name] for name in also if name in self._edges and name != self.layer}
         self._rules.rule = rule
         try:
-            image, *rest = torch.autograd.grad(
-                edge,
-                [get_gradient_edge(self.input), *found.values()],
-                tap.arrangement.seed(unit, start),
-                retain_graph=True,
-                allow_unused=True,
-            )
+            with spreading(edge.node) if rule == "support" else nullcontext():
+                image, *rest = torch.autograd.grad(
+                    edge,
+                    [get_gradient_edge(self.input), *found.values()],
+                    tap.arrangement.seed(unit, start),
+                    retain_graph=True,
+                    allow_unused=True,
+                )
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
@@ -172,7 +174,7 @@ class Recording:
 
 def _before_activation(edge: GradientEdge | None) -> GradientEdge | None:
     """Return where the backward pass starts: at an activation's output, before the activation."""
-    if edge is None or edge.node.name() not in ACTIVATION_NODES:
+    if edge is None or not activates(edge.node):
         return edge
-    node, number = edge.node.next_functions[0]
+    node, number = before(edge.node)
     return None if node is None else GradientEdge(node, number)

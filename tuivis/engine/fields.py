@@ -15,7 +15,7 @@ EFFECTIVE = 0.95
 def receptive_field(recording: Recording, unit: int, position: Position) -> Box | None:
     """Return the pixels that can influence the unit at a position, as far as they lie in the picture.
 
-    It is the support of a gradient in which activations and max-pooling hold nothing back, so it is exact for any
+    It is the support of a gradient in which nothing that picks or gates holds anything back, so it is exact for any
     graph: branches, skips and attention included. None if the input has no influence.
     """
     gradient = recording.backward(unit, position, "support").input
