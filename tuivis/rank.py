@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -23,16 +24,17 @@ from tuivis.state import State
 class RankedUnit(msgspec.Struct, frozen=True):
     """One unit: its scores, as in `tuivis.engine.events.Ranked`, and its place by each, from 1.
 
-    Those by gradient are None where no gradient gets from the class to the layer.
+    What is no number is None, and has no place: by gradient every unit, where on a picture no gradient gets from the
+    class to the layer; any score, where the network computes NaN.
     """
 
     unit: int
-    activation: float
+    activation: float | None
     gradient: float | None
-    ablation: float
-    by_activation: int
+    ablation: float | None
+    by_activation: int | None
     by_gradient: int | None
-    by_ablation: int
+    by_ablation: int | None
 
 
 class RankReport(msgspec.Struct, frozen=True):
@@ -133,11 +135,12 @@ def _units(ranked: Sequence[Ranked]) -> tuple[RankedUnit, ...]:
     columns = zip(*((each.activation, each.gradient, each.ablation) for each in ranked), strict=True)
     scores = [np.mean([each.numpy() for each in column], axis=0) for column in columns]
     orders = [np.argsort(-score, kind="stable") for score in scores]
-    places = [np.argsort(order) + 1 for order in orders]
+    places = [
+        np.where(np.isnan(score), np.nan, order.argsort() + 1) for score, order in zip(scores, orders, strict=True)
+    ]
     rows = zip(*(column.tolist() for column in (*scores, *places)), strict=True)
-    units = [RankedUnit(unit, *row) for unit, row in enumerate(rows)]
-    if np.isnan(scores[1]).all():
-        units = [msgspec.structs.replace(unit, gradient=None, by_gradient=None) for unit in units]
+    known = ([None if math.isnan(each) else each for each in row] for row in rows)
+    units = [RankedUnit(unit, *row[:3], *(place and int(place) for place in row[3:])) for unit, row in enumerate(known)]
     return tuple(units[unit] for unit in orders[2])
 
 

@@ -265,7 +265,7 @@ def test_what_only_keeps_numbers_in_range_passes_its_gradient(
     batch = torch.tensor([-2.0, 4.0]).view(1, 1, 1, 2)
     recording = Recording(model, discover(model, batch), batch, "1")
     for rule in ("gradient", "deconv", "guided"):
-        passes = [recording.backward(0, (0, i), rule).input[0, 0] for i in range(2)]  # type: ignore[arg-type]
+        passes = [recording.backward(0, (0, i), rule).input[0, 0] for i in range(2)]
         assert (-torch.stack(passes).sum(0)).tolist() == derivative
 
 
