@@ -203,50 +203,6 @@ async def test_z_lets_the_backward_picture_fill_the_pane() -> None:
         assert (running.state.look.fills, running.state.view.zoom) == (False, False)
 
 
-async def test_the_panel_names_field_relatives_and_classes_and_keys_visit_them() -> None:
-    reference = Reference()
-    async with explorer(Settings(layer=LAYER, unit=57)) as running:
-        await running.pilot.press("W")
-        await running.until(lambda: running.state.relations is not None)
-        found = running.state.relations
-        assert found is not None and found.field is not None and found.effective is not None
-        shown = text(running, RelationsText)
-        assert f"{found.field.width}×{found.field.height}, cut" in shown
-        kept: list[torch.Tensor] = []
-        for layer in ("_blocks.9", LAYER):
-            reference.module.get_submodule(layer).register_forward_hook(lambda _m, _i, out: kept.append(out))
-        leaf = reference.batch.clone().requires_grad_()
-        output = reference.module(leaf)
-        below, unit = kept
-        shares = (torch.autograd.grad((unit[0, 57] ** 2).sum() / 2, below, retain_graph=True)[0] * below)[0].sum((1, 2))
-        assert [share.unit for share in found.feeding] == shares.abs().argsort(descending=True)[:4].tolist()
-        assert f"fed by {found.below}" in shown and found.below == "_blocks.9"
-        strongest = found.up[0]
-        push = (torch.autograd.grad(output[0, strongest.unit], unit)[0] * unit)[0, 57].sum()
-        assert strongest.value == pytest.approx(float(push.detach()), rel=1e-3)
-        assert strongest.label in shown
-        lime = colormap.coarsen(np.array([colormap.SELECTED], np.uint8), 16)[0]
-
-        def boxed() -> bool:
-            picture = running.app.explore.query_one(UnitMap).picture
-            return picture is not None and picture.heat is not None and bool((picture.heat.levels == lime).any())
-
-        await running.until(boxed)
-        await running.press("1")
-        assert (running.state.view.layer, running.state.view.unit) == ("_blocks.9", found.feeding[0].unit)
-
-
-async def test_a_field_inside_the_picture_is_not_said_to_be_cut() -> None:
-    async with explorer(Settings(layer="_blocks.0"), size=(200, 60)) as running:
-        running.app.apply(UnitChosen(9))
-        await running.press("W")
-        await running.until(lambda: "fed by" in text(running, RelationsText))
-        assert running.state.relations is not None
-        field = running.state.relations.field
-        assert field is not None and field.top and field.left
-        assert f"sees {field.width}×{field.height}, 95% in" in text(running, RelationsText)
-
-
 async def test_switching_off_shows_predictions_before_and_after_and_r_puts_all_back() -> None:
     reference = Reference()
     async with explorer(Settings(layer=LAYER, unit=102)) as running:
@@ -328,18 +284,3 @@ async def test_e_writes_picture_and_raw_arrays(tmp_path: Path, monkeypatch: pyte
         assert arrays["receptive_field"].tolist() == [0, 38, 224, 186]
         with Image.open(name.with_suffix(".png")) as image:
             assert np.abs(np.asarray(image.convert("RGB")).astype(int) - raw(reference.gradient(57))).max() <= 1
-
-
-async def test_a_small_panel_still_names_a_class_of_each_kind_and_says_how_much_more_is_off() -> None:
-    async with explorer(Settings(layer=LAYER), size=(80, 24)) as running:
-        await running.press("W")
-        await running.until(lambda: "▼" in text(running, RelationsText))
-        pane = running.app.explore.query_one(RelationsText)
-        lines = text(running, RelationsText).splitlines()
-        assert len(lines) <= pane.content_size.height
-        assert all(len(line) <= pane.content_size.width for line in lines)
-        assert [line[0] for line in lines[-2:]] == ["▲", "▼"]
-        for _ in range(5):
-            await running.press("x", "l")
-        listed = str(running.app.explore.query_one(OffList).render()).splitlines()
-        assert listed == [f"{LAYER}/4", f"{LAYER}/3", f"{LAYER}/2", "… and 2 more"]
