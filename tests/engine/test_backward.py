@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -87,23 +86,6 @@ def test_the_recorded_pass_answers_like_any_other_and_leaves_nothing_behind() ->
     assert not any(part._forward_hooks or part._backward_hooks for part in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.is_grad_enabled()
-
-
-def tensors_alive() -> int:
-    gc.collect()
-    return sum(type(each) is Tensor for each in gc.get_objects())
-
-
-def test_memory_is_flat_over_a_thousand_frames() -> None:
-    model = written_by_hand()
-    batch = torch.randn(1, 3, 9, 9)
-    layers = discover(model, batch)
-    Recording(model, layers, batch, "last").backward(1, rule="deconv")
-    before = tensors_alive()
-    for number in range(1000):
-        rule: Rule = ("gradient", "deconv", "guided")[number % 3]
-        Recording(model, layers, batch, "last").backward(1, rule=rule)
-    assert tensors_alive() <= before
 
 
 def test_gradients_of_layers_below_are_autograds_and_those_above_are_zero() -> None:

@@ -189,6 +189,28 @@ async def test_a_class_that_is_not_there_leaves_the_target() -> None:
         assert running.state.look.target == 285
 
 
+async def test_grad_cam_is_of_the_class_that_is_asked_about() -> None:
+    reference = Reference()
+    async with explorer(Settings(layer=LAYER, unit=57)) as running:
+        predicted = await backward(running, *"nnnnn")
+        found = await backward(running, "number_sign", *"285", "enter")
+        assert (predicted.target, found.target) == (967, 285)
+        assert (found.label, found.backpass.target) == ("Egyptian cat", 285)
+        assert "Grad-CAM for class 285" in text(running, StatusLine)
+        assert "Egyptian cat" in str(running.app.explore.query_one(BackwardPane).border_title)
+        kept: list[torch.Tensor] = []
+        reference.module.get_submodule(LAYER).register_forward_hook(lambda _m, _i, out: kept.append(out))
+        score = reference.module(reference.batch.clone().requires_grad_())[0, 285]
+        gradient = torch.autograd.grad(score, kept[0])[0]
+        cam = (gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1, keepdim=True).clamp(min=0).detach()
+        heat = torch.nn.functional.interpolate(cam, (224, 224), mode="bilinear")[0, 0]
+        levels = ((heat - heat.min()) / (heat.max() - heat.min()) * 250).round().numpy()
+        assert np.abs(found.pixels.numpy() - levels).max() <= 1
+        assert np.abs(found.pixels.numpy().astype(int) - predicted.pixels.numpy()).max() > 50
+        await backward(running, "number_sign", "enter")
+        assert running.state.look.target is None
+
+
 async def test_z_lets_the_backward_picture_fill_the_pane() -> None:
     async with explorer(Settings(layer=LAYER, unit=57), protocol="kitty") as running:
         found = await backward(running, "b", "z")

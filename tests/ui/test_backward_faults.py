@@ -123,6 +123,29 @@ async def test_memory_that_runs_out_on_the_way_back_switches_the_view_off(tmp_pa
         assert running.app._engine is engine and running.state.phase == "ready"
 
 
+async def test_memory_that_runs_out_while_a_picture_is_written_is_a_line_and_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # There is memory until a file says that there is none.
+    full = f"return torch.empty(1 << 60) if __import__('os').path.exists({str(tmp_path / 'full')!r}) else grad * 2"
+    (tmp_path / "net.py").write_text(HUNGRY.format(backward=full))
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="2")
+    async with explorer(settings) as running:
+        engine = running.app._engine
+        await backward(running, "b")
+        (tmp_path / "full").touch()
+        await running.pilot.press("E")
+        await running.pilot.pause(0.2)
+        await running.pilot.press("enter")
+        await running.until(lambda: "out of memory on the backward pass" in running.state.note)
+        (tmp_path / "full").unlink()
+        assert not list(tmp_path.glob("*.npz")) and [each.name for each in tmp_path.glob("*.png")] == ["1.png"]
+        assert running.app._engine is engine and running.state.phase == "ready"
+        await backward(running, "l")
+
+
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
