@@ -89,5 +89,5 @@ BACKWARD = together(
     click.option("--backward", metavar="MODE", type=click.Choice(get_args(BackwardMode)), help=BACKWARD_HELP),
     click.option("--at", metavar="Y,X", help="Start the backward pass from one position of the map, or: strongest."),
     click.option("--class", "target", metavar="C", help="The class of gradcam, by number or name; else the predicted."),
-    click.option("--view", metavar="V", type=click.Choice(get_args(BackwardView)), default="raw", help=VIEW_HELP),
+    click.option("--view", metavar="V", type=click.Choice(get_args(BackwardView)), help=VIEW_HELP),
 )

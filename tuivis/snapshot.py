@@ -203,7 +203,7 @@ def take(settings: Settings, unit: int | None, backward: Backpass | None = None,
 
 
 def backpass(
-    mode: BackwardMode | None, view: BackwardView, at: str | None, unit: int | None, target: str | None
+    mode: BackwardMode | None, view: BackwardView | None, at: str | None, unit: int | None, target: str | None
 ) -> Backpass | None:
     """Return the backward pass that the options of the command ask for, its layer and its class left open.
 
@@ -217,10 +217,14 @@ def backpass(
     if mode == "gradcam":
         if at is not None:
             raise UserError("--at is for a unit's backward pass: Grad-CAM starts from a class (--class)")
+        if view not in (None, "overlay"):
+            raise UserError(f"--view {view} is for a unit's backward pass: Grad-CAM is always laid over the input")
         return Backpass(mode, "overlay", "", unit or 0)
     if mode is None:
         if at is not None:
             raise UserError("--at needs a backward pass: give --backward, too")
+        if view is not None:
+            raise UserError("--view needs a backward pass: give --backward, too")
         return None
     if unit is None:
         raise UserError(f"--backward {mode} needs a unit: give --unit N")
@@ -230,7 +234,7 @@ def backpass(
         if len(numbers) != 2 or not all(number.strip().isdecimal() for number in numbers):
             raise UserError(f"--at {printable(at)} is no position: give a row and a column (--at 3,12), or strongest")
         start = tuple(map(int, numbers))
-    return Backpass(mode, view, "", unit, start)
+    return Backpass(mode, view or "raw", "", unit, start)
 
 
 def check_unit(unit: int | None, layer: str, infos: Sequence[LayerInfo]) -> None:
