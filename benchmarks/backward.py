@@ -24,8 +24,10 @@ from tuivis.engine import devices, models, taps, units
 from tuivis.engine.backward import Recording
 from tuivis.engine.commands import Show
 from tuivis.engine.events import Frame
+from tuivis.engine.inputs import Inputs
+from tuivis.engine.models import Model
 from tuivis.engine.ranking import Ablation
-from tuivis.engine.sources import open_pictures
+from tuivis.engine.sources import Pictures, open_pictures
 from tuivis.engine.tiles import Maps
 from tuivis.engine.values import Array, Backpass, Tiles
 from tuivis.engine.viewer import Viewer
@@ -46,21 +48,24 @@ TARGETS = {
 }
 
 
-class Stills(Viewer):
-    """A viewer whose pictures are in memory: what is measured is neither the disk nor the decoder."""
+class Stills(Inputs):
+    """Inputs that are in memory: what is measured is neither the disk nor the decoder."""
 
-    stills: tuple[Tensor, ...]
+    def __init__(self, model: Model, pictures: Pictures) -> None:
+        super().__init__(model, pictures)
+        self.ready = tuple(model.preprocess(pictures.read(index)) for index in (0, 1))
 
-    def _load(self, picture: int) -> Tensor:
-        return self.stills[picture]
+    def image(self, show: Show) -> Tensor:
+        """Return one of the two."""
+        return self.ready[show.picture]
 
 
 def main() -> int:
     """Run the benchmark and return the exit code."""
-    viewer = Stills(models.load("resnet50", "random", None, 0, lambda text, fraction: None))
-    pictures = open_pictures(("demo",))
-    viewer.stills = tuple(viewer.model.preprocess(pictures.read(index)) for index in (0, 1))
-    seconds = {**live(viewer), **attributions(viewer), **ranking(viewer)}
+    viewer = Viewer(models.load("resnet50", "random", None, 0, lambda text, fraction: None))
+    inputs = viewer._inputs = Stills(viewer.model, open_pictures(("demo",)))
+    batch = viewer._batch(inputs.ready[0])
+    seconds = {**live(viewer, batch), **attributions(viewer, batch), **ranking(viewer, batch)}
     figures = {f"{name}_ms": 1000 * each for name, each in seconds.items()}
     figures |= {f"{mode}_ratio": seconds[mode] / seconds["bare_both"] for mode in ("gradient", "deconv", "guided")}
     figures["off_ratio"] = seconds["off"] / seconds["before"]
@@ -84,7 +89,7 @@ def medians(tasks: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dic
     return {name: statistics.median(times[2:]) for name, times in found.items()}
 
 
-def live(viewer: Stills) -> dict[str, float]:
+def live(viewer: Viewer, batch: Tensor) -> dict[str, float]:
     """Return what a frame costs, with a backward pass, without, and as bare passes."""
     module, layers = viewer.model.module, viewer.layers
     tiles = Tiles(0, 256, 14, 14)
@@ -98,9 +103,8 @@ def live(viewer: Stills) -> dict[str, float]:
         return lambda: list(viewer.show(msgspec.structs.replace(show, picture=next(turns))))
 
     def before() -> object:
-        image = viewer.stills[0]
-        output, activation = taps.forward(module, layers, viewer._batch(image), LAYER)
-        pixels, top = Array.of(viewer.model.pixels(image)), viewer._top(output)
+        output, activation = taps.forward(module, layers, batch, LAYER)
+        pixels, top = Array.of(viewer.model.pixels(batch[0])), viewer._top(output)
         event = Frame(1, 0, pixels, top, 0.0, devices.describe(viewer.model.device))
         maps = Maps(activation)
         return event, maps.levels(tiles, "index", "layer", 0.0), units.describe(maps, UNIT)
@@ -108,7 +112,7 @@ def live(viewer: Stills) -> dict[str, float]:
     def bare_both() -> object:
         kept: list[Tensor] = []
         handle = module.get_submodule(LAYER).register_forward_hook(lambda _m, _i, output: kept.append(output))
-        leaf = viewer._batch(viewer.stills[0]).clone().requires_grad_()
+        leaf = batch.clone().requires_grad_()
         module(leaf)
         handle.remove()
         return torch.autograd.grad((kept[0][0, UNIT] ** 2).sum() / 2, leaf)
@@ -119,13 +123,12 @@ def live(viewer: Stills) -> dict[str, float]:
     return off | medians({**tasks, "bare_both": bare_both})
 
 
-def attributions(viewer: Stills) -> dict[str, float]:
+def attributions(viewer: Viewer, batch: Tensor) -> dict[str, float]:
     """Return what a class's and a unit's picture costs, and captum's for a class."""
     from captum.attr import Deconvolution, GuidedBackprop
 
     warnings.simplefilter("ignore")
     module, layers = viewer.model.module, viewer.layers
-    batch = viewer._batch(viewer.stills[0])
     tasks: dict[str, Callable[[], object]] = {}
     for rule, rival in (("guided", GuidedBackprop), ("deconv", Deconvolution)):
         tasks[f"captum_{rule}"] = partial(captum, rival(module), batch)
@@ -143,10 +146,9 @@ def captum(method: Any, batch: Tensor) -> object:
     return method.attribute(batch.clone().requires_grad_(), target=285)
 
 
-def ranking(viewer: Stills) -> dict[str, float]:
+def ranking(viewer: Viewer, batch: Tensor) -> dict[str, float]:
     """Return what ranking 256 units by ablation costs, and one forward pass."""
     module, layers = viewer.model.module, viewer.layers
-    batch = viewer._batch(viewer.stills[0])
 
     def ranked() -> object:
         ablation = Ablation(module, layers, batch, LAYER, None)
