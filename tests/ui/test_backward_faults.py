@@ -13,6 +13,7 @@ from tests.ui.explorer import explorer
 from tests.ui.test_backward import backward, text
 from tuivis import cli
 from tuivis.config import Settings
+from tuivis.engine.values import Box
 from tuivis.widgets.backward import BackwardPane, BackwardPicture
 from tuivis.widgets.relations import RelationsText
 
@@ -232,3 +233,63 @@ def test_memory_that_runs_out_is_one_line_and_grad_cam_needs_no_way_to_the_input
     assert arrays["input_gradient"].shape == (1, 16, 16) and "receptive_field" not in arrays
     assert cli.run(["snapshot", *model, "--backward", "gradcam", "--class", "5"]) == 2
     assert "no class 5: choose one from 0 to 4" in capsys.readouterr().err
+
+
+ODD_OUTPUT = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.last = nn.Conv2d(4, 5, 3)
+    def forward(self, x):
+        y = self.last(self.conv(x)).mean((2, 3))
+        return {output}
+
+def make():
+    torch.manual_seed(0)
+    net = Net()
+    net.input_size = (3, 16, 16)
+    return net
+"""
+
+
+@pytest.mark.parametrize("output", ["y.argmax(1)", "torch.fft.fft(y)"])
+async def test_an_output_of_integers_or_complex_numbers_has_no_classes_and_units_are_traced_still(
+    tmp_path: Path, output: str
+) -> None:
+    (tmp_path / "net.py").write_text(ODD_OUTPUT.format(output=output))
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="conv")
+    async with explorer(settings, size=(200, 60)) as running:
+        found = await backward(running, "b")
+        assert found.pixels.data and not found.reason
+        await running.press("W")
+        await running.until(lambda: "feeds last" in text(running, RelationsText))
+        relations = running.state.relations
+        assert relations is not None and running.state.unit is not None
+        assert relations.field == Box(*running.state.unit.at, 3, 3)
+        assert relations.up == relations.down == () and relations.notes == ()
+        await running.pilot.press(*"nnnn")
+        await running.until(lambda: "The model's output has no classes" in running.state.note)
+        await running.pilot.press("i", "i")
+        await running.until(lambda: running.state.view.order == "index")
+        assert running.state.phase == "ready"
+
+
+@pytest.mark.parametrize("output", ["y.argmax(1)", "torch.fft.fft(y)"])
+def test_without_classes_the_commands_that_need_them_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    (tmp_path / "net.py").write_text(ODD_OUTPUT.format(output=output))
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    png = tmp_path / "a.png"
+    model = [f"{tmp_path / 'net.py'}:make", "--input", str(tmp_path / "1.png"), "--layer", "conv"]
+    for arguments in (["rank", *model], ["snapshot", *model, "--backward", "gradcam", "-o", str(png)]):
+        assert cli.run(arguments) == 2
+        error = capsys.readouterr().err
+        assert "The model's output has no classes" in error and error.count("\n") == 1
+    assert not png.exists()
+    assert cli.run(["snapshot", *model, "--unit", "1", "--backward", "guided", "-o", str(png)]) == 0
