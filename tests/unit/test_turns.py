@@ -115,6 +115,26 @@ async def test_a_pane_that_gives_up_passes_its_turn_on() -> None:
     assert terminal.heard == [b"b", b"d"]
 
 
+async def test_a_pane_that_has_just_given_up_is_no_obstacle() -> None:
+    terminal = Terminal()
+
+    async def hold() -> None:
+        async with terminal.turns.turn("a", 1.0):
+            await asyncio.sleep(3600)
+
+    holding = asyncio.create_task(hold())
+    await settle()
+    given_up = asyncio.create_task(terminal.send("b", b"b"))
+    await settle()
+    holding.cancel()
+    given_up.cancel()
+    # Before either has heard of it.
+    terminal.turns._taken = False
+    terminal.turns.hurry("b")
+    await asyncio.wait_for(terminal.send("c", b"c"), 30)
+    assert terminal.heard == [b"c"]
+
+
 async def test_leaving_waits_for_the_last_answers_and_lets_nothing_more_out() -> None:
     terminal = Terminal()
     await terminal.send("a", b"a")

@@ -130,4 +130,7 @@ class Turns:
         pane = self._hurried if hurried else min(self._waiting, key=lambda each: self._ends[each])
         self._hurried = None if hurried else self._hurried
         self._taken = True
-        self._waiting.pop(pane).set_result(None)
+        future = self._waiting.pop(pane)
+        if not future.done():
+            # Else the pane has just been given up: it passes its turn on as soon as it hears of that.
+            future.set_result(None)
