@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from math import inf
 
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import Hold, Seek
@@ -41,7 +42,7 @@ class Player:
         self._apply = apply
         self._display = display
         self._pause = 1 / fps if fps else 0.0
-        self._asked = 0.0
+        self._asked = -inf
         self._takes = 0.0
         self._idle = self._advised = False
         self._slide: asyncio.TimerHandle | None = None
