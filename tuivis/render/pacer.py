@@ -27,6 +27,8 @@ RECENT = 7
 """Frames from which it is foreseen when the next answer comes."""
 PATIENCE = 3.0
 """Seconds without an answer after which the terminal is asked once more, or taken for one that never answers."""
+FAITH = 20.0
+"""The same for one that has answered other questions: on a very slow link the first frame may take that long."""
 BLIND = 0.5
 """Seconds between frames for a terminal that never answers."""
 
@@ -110,7 +112,8 @@ class Pacer:
 
         One frame that is `hurried`, since a key waits for it, may go besides those that may be under way.
         """
-        if self._answers is None and self._flight and now - self._flight[0].sent >= PATIENCE:
+        patience = PATIENCE if self._probed is None else FAITH
+        if self._answers is None and self._flight and now - self._flight[0].sent >= patience:
             self._answers = False
             self._flight.clear()
         is_far = bool(self._takes) and self.round_trip > self._interval
