@@ -22,10 +22,10 @@ from tuivis.widgets.mosaic import BEST, fits, mosaic_picture, title
 
 def is_whole(state: State) -> bool:
     """Say whether there are an input and a mosaic, and the mosaic is that input's and the one that is asked for."""
-    frame, mosaic, layout = state.frame, state.mosaic, state.layout
-    if frame is None or mosaic is None or layout is None:
+    frame, mosaic = state.frame, state.mosaic
+    if frame is None or mosaic is None:
         return False
-    return mosaic.generation >= frame.generation and fits(mosaic, state, layout)
+    return mosaic.generation >= frame.generation and fits(mosaic, state)
 
 
 def picture(state: State, stage: Stage, chrome: str) -> Array:

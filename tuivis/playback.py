@@ -40,6 +40,13 @@ class Ticked:
 
 
 @dataclass(frozen=True)
+class Parted:
+    """The link carries so many times fewer units at once, while frames follow each other."""
+
+    parts: int
+
+
+@dataclass(frozen=True)
 class Playback:
     """The sources, and what the user does with those that move.
 
@@ -67,6 +74,8 @@ class Playback:
         What is wrong with the source.
     still
         What was on screen before the camera.
+    parts
+        On how many pages the link has the units that would fit on one, while frames follow each other.
     """
 
     kinds: tuple[SourceKind, ...] = ()
@@ -80,6 +89,7 @@ class Playback:
     sought: int | None = None
     message: str = ""
     still: int = 0
+    parts: int = 1
 
     @property
     def has_pictures(self) -> bool:
@@ -188,6 +198,11 @@ def _(event: Sought, playback: Playback) -> Playback:
 @_apply.register
 def _(event: Ticked, playback: Playback) -> Playback:
     return replace(playback, moment=playback.moment + 1)
+
+
+@_apply.register
+def _(event: Parted, playback: Playback) -> Playback:
+    return replace(playback, parts=event.parts)
 
 
 @_apply.register

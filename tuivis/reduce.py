@@ -61,7 +61,7 @@ from tuivis.intents import (
 )
 from tuivis.jobstate import JobQueued, JobSelected, JobsToggled, PicturesFound, said, worked
 from tuivis.lookback import Selection, turned, visited
-from tuivis.playback import FrameStepped, Sought, Ticked, Turned, played, refused
+from tuivis.playback import FrameStepped, Parted, Sought, Ticked, Turned, played, refused
 from tuivis.recording import Recording
 from tuivis.state import CYCLES, Since, State, View
 
@@ -69,8 +69,8 @@ from tuivis.state import CYCLES, Since, State, View
 def reduce(state: State, event: object) -> State:
     """Return the state after `event`, an intent or an event of the engine. Pure."""
     after = _apply(event, state)
-    playback = after.playback.showing(after.view.picture)
-    return after if playback is after.playback else replace(after, playback=playback)
+    after = replace(after, playback=after.playback.showing(after.view.picture))
+    return after if after.parts == state.parts else _scroll(after)
 
 
 @singledispatch
@@ -210,7 +210,7 @@ def _(event: object, state: State) -> State:
     return replace(state, jobs=worked(event, state.jobs), note=said(event, state.jobs) or state.note)
 
 
-@_apply.register(FrameStepped | Sought | Ticked | Turned | Shown)
+@_apply.register(FrameStepped | Parted | Sought | Ticked | Turned | Shown)
 def _(event: object, state: State) -> State:
     return replace(state, playback=played(event, state.playback), note=refused(event, state.playback) or state.note)
 

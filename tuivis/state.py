@@ -10,9 +10,7 @@ import numpy as np
 from tuivis.engine.commands import Show
 from tuivis.engine.events import Backward, Frame, Loaded, Mosaic, Progress, Relations, Unit
 from tuivis.engine.values import LayerInfo, Normalisation, Order, Tiles
-from tuivis.intents import (
-    Setting,
-)
+from tuivis.intents import Setting
 from tuivis.jobstate import JobState
 from tuivis.lookback import Look
 from tuivis.playback import Playback
@@ -132,7 +130,20 @@ class State:
         if layer is None or not layer.units or min(self.canvas) < 1:
             return None
         units = 1 if self.view.zoom else layer.units
-        return fit(units, (layer.height, layer.width), self.canvas, self.smallest)
+        return fit(units, (layer.height, layer.width), self.canvas, self.smallest).part(self.parts)
+
+    @property
+    def parts(self) -> int:
+        """On how many pages the units are that would fit on one; a film has them all."""
+        return self.playback.parts if self.playback.live and not self.recording.runs else 1
+
+    @property
+    def tiles(self) -> Tiles | None:
+        """The tiles on screen, once the pane and the layer are known."""
+        layout, layer = self.layout, self.layer
+        if layout is None or layer is None:
+            return None
+        return Tiles(self.first, min(layout.page, layer.units - self.first), layout.height, layout.width)
 
     @property
     def first(self) -> int:
@@ -160,10 +171,9 @@ class State:
 
     def request(self) -> Show | None:
         """Return what the engine should show now (generation 0), or None while there is nothing to ask for."""
-        layout, layer = self.layout, self.layer
-        if self.phase != "ready" or layout is None or layer is None or not self.pictures:
+        tiles = self.tiles
+        if self.phase != "ready" or tiles is None or not self.pictures:
             return None
-        count = min(layout.page, layer.units - self.first)
         view, playback = self.view, self.playback
         return Show(
             generation=0,
@@ -173,7 +183,7 @@ class State:
             picture=view.picture,
             layer=view.layer,
             unit=view.unit,
-            tiles=Tiles(self.first, count, layout.height, layout.width),
+            tiles=tiles,
             # What takes a second is not asked for thirty times in one.
             order="gradient" if playback.live and view.order == "ablation" else view.order,
             normalisation=view.normalisation,

@@ -69,9 +69,10 @@ async def explorer(
     size: tuple[int, int] = (120, 40),
     protocol: Protocol = "halfblock",
     terminal: Terminal = TERMINAL,
+    max_kbit: float | None = None,
 ) -> AsyncIterator[Explorer]:
     """Run the App; leave when it has shown its first mosaic."""
-    display = Display(terminal, Choice(protocol, "for a test"))
+    display = Display(terminal, Choice(protocol, "for a test"), max_kbit)
     app = TuivisApp(settings or Settings(), display)
     async with app.run_test(size=size) as pilot:
         sent: list[str] = []

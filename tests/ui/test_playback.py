@@ -22,6 +22,7 @@ from tuivis.engine import models
 from tuivis.engine.decoder import Decoder
 from tuivis.render import colormap
 from tuivis.widgets.input import InputPane
+from tuivis.widgets.mosaic import MosaicPane
 from tuivis.widgets.status import StatusLine
 
 LAYER = "_blocks.10"
@@ -210,6 +211,30 @@ async def test_a_pause_says_nothing_about_the_age_of_what_follows(clip: Path) ->
         figures = display.meter.figures(time.monotonic())
         assert figures is not None and figures.age is not None
         assert figures.age < 1000
+
+
+async def test_a_link_too_slow_for_a_page_shows_fewer_units_until_the_video_stands(clip: Path) -> None:
+    async with explorer(settings(clip), max_kbit=150) as running:
+
+        def tiles() -> int:
+            assert running.state.mosaic is not None
+            return running.state.mosaic.tiles.count
+
+        def is_parted() -> bool:
+            first = running.state.mosaic.tiles.first if running.state.mosaic else 112
+            return running.state.playback.parts > 1 and tiles() < page and first <= 57 < first + tiles()
+
+        page = tiles()
+        await running.until(is_parted)
+        pane = running.app.explore.query_one(MosaicPane)
+        await running.until(lambda: "of 112 (the link is slow): scroll for more" in str(pane.border_subtitle))
+        await running.until(lambda: "of the units" in status(running) or "half the units" in status(running))
+        await running.pilot.press("space")
+        await running.until(lambda: tiles() == page)
+        assert running.state.view.unit == 57
+        await running.until(lambda: "slow" not in str(pane.border_subtitle))
+        await running.pilot.press("space")
+        await running.until(is_parted)
 
 
 async def test_a_frozen_picture_stands_and_the_video_goes_on(clip: Path) -> None:

@@ -36,6 +36,17 @@ def test_what_crosses_the_pipe_is_bounded_by_the_canvas() -> None:
         assert layout.page * layout.height * layout.width <= 400 * 300
 
 
+def test_a_part_of_a_page_has_fewer_rows_of_the_same_tiles_where_they_were() -> None:
+    layout = fit(112, (14, 14), (450, 540), 6)
+    for parts in (2, 4):
+        part = layout.part(parts)
+        assert part.rows == -(-layout.rows // parts)
+        assert part.page < layout.page and part.units == layout.units
+        assert [part.frame(slot) for slot in range(part.page)] == [layout.frame(slot) for slot in range(part.page)]
+    assert layout.part(1) == layout
+    assert fit(1, (14, 14), (450, 540), 6).part(4).page == 1
+
+
 def test_large_maps_shrink_and_keep_their_aspect() -> None:
     layout = fit(64, (112, 224), (900, 700), smallest=24)
     assert layout.page >= 64

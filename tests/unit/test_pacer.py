@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 
 import pytest
 
 from tuivis.render.pacer import NUMBERS, Drawn, Pacer, number_in, question
-from tuivis.render.quality import FINE, Ladder
+from tuivis.render.quality import FINE, PLAIN, Ladder, Quality
 
 KBIT = 1000 / 8
 
@@ -175,6 +175,16 @@ def test_a_terminal_that_never_answers_gets_two_frames_a_second() -> None:
     assert not watch.pacer.is_stalled(watch.now)
 
 
+def test_a_terminal_that_answered_before_is_believed_in_while_its_first_frame_takes_long() -> None:
+    watch = Watch(Link(64 * KBIT, 0.05), Pacer(0.1))
+    watch.play(30, lambda: 60_000)
+    assert watch.most == 2
+    assert watch.ages()[-1] <= 0.05 + 2 * 60_000 / (64 * KBIT) + 0.01
+    silent = Watch(Link(64 * KBIT, 0.05, answers=False), Pacer(0.1))
+    silent.play(30, lambda: 1000)
+    assert 18 <= len(silent.link.shown) <= 24
+
+
 def test_a_terminal_that_is_late_at_first_is_paced_once_it_answers() -> None:
     link = Link(2000 * KBIT, 0.025)
     link.stalled = (0.0, 6.0)
@@ -203,40 +213,64 @@ def test_forgotten_frames_hold_nothing_up() -> None:
     assert pacer.answered(3, 0.2) is None
 
 
-SIZES = dict(zip(FINE, (46_000, 36_000, 12_000, 3_900, 1_600), strict=True))
+SIZES = dict(zip(FINE, (46_000, 36_000, 12_000, 3_900, 1_600, 1_050), strict=True))
+SIXEL = dict(zip(PLAIN, (94_000, 43_000, 26_000, 15_000, 8_400), strict=True))
+BLOCKS = dict(zip(PLAIN, (90_000, 59_000, 34_000, 19_000, 9_900), strict=True))
 
 
-def settle(kbit: float, trip: float, ladder: Ladder, watch: Watch | None = None, seconds: float = 20) -> Watch:
+def settle(
+    kbit: float,
+    trip: float,
+    ladder: Ladder,
+    watch: Watch | None = None,
+    seconds: float = 20,
+    sizes: Mapping[Quality, int] = SIZES,
+) -> Watch:
     watch = watch or Watch(Link(kbit * KBIT, trip / 2), Pacer(trip), fps=30)
     watch.link.rate = kbit * KBIT
     pacer = watch.pacer
     watch.play(
         seconds,
-        lambda: SIZES[ladder.quality],
+        lambda: sizes[ladder.quality],
         lambda drawn, now: ladder.judge(drawn, pacer.round_trip, now),
     )
     return watch
 
 
 @pytest.mark.parametrize(
-    ("kbit", "trip", "step"),
-    [(100_000, 0.02, 0), (10_000, 0.05, 0), (2000, 0.05, 2), (600, 0.05, 3), (256, 0.2, 3), (100, 0.05, 4)],
+    ("sizes", "kbit", "trip", "step"),
+    [
+        (SIZES, 100_000, 0.02, 0),
+        (SIZES, 10_000, 0.05, 0),
+        (SIZES, 2000, 0.05, 2),
+        (SIZES, 600, 0.05, 3),
+        (SIZES, 256, 0.2, 3),
+        (SIZES, 100, 0.05, 4),
+        (SIZES, 64, 0.05, 4),
+        (SIZES, 40, 0.05, 5),
+        (SIXEL, 20_000, 0.05, 0),
+        (SIXEL, 5000, 0.05, 1),
+        (SIXEL, 2000, 0.05, 2),
+        (SIXEL, 500, 0.05, 3),
+        (SIXEL, 256, 0.2, 4),
+        (BLOCKS, 20_000, 0.05, 0),
+        (BLOCKS, 2000, 0.05, 2),
+        (BLOCKS, 600, 0.05, 3),
+        (BLOCKS, 256, 0.2, 4),
+    ],
 )
-def test_the_quality_suits_the_link(kbit: int, trip: float, step: int) -> None:
-    ladder = Ladder(FINE, 2)
-    watch = settle(kbit, trip, ladder)
-    assert ladder.quality == FINE[step]
+def test_the_quality_suits_the_link(sizes: dict[Quality, int], kbit: int, trip: float, step: int) -> None:
+    steps = tuple(sizes)
+    ladder = Ladder(steps, 2 if steps == FINE else 1)
+    watch = settle(kbit, trip, ladder, sizes=sizes)
+    assert ladder.quality == steps[step]
     seen = set()
-    pacer = watch.pacer
     for _ in range(10):
-        watch.play(
-            1,
-            lambda: SIZES[ladder.quality],
-            lambda drawn, now: ladder.judge(drawn, pacer.round_trip, now),
-        )
+        settle(kbit, trip, ladder, watch, 1, sizes)
         seen.add(ladder.quality)
     # It stays there: what was tried once and was too much is remembered by its size.
-    assert seen == {FINE[step]}
+    assert seen == {steps[step]}
+    assert ladder.was_cramped == (step > 0)
 
 
 @pytest.mark.parametrize(("kbit", "step"), [(500, 3), (100, 4), (2000, 2)])
@@ -268,6 +302,28 @@ def test_the_quality_follows_a_link_that_changes() -> None:
     assert ladder.quality == FINE[0]
 
 
+@pytest.mark.parametrize("sizes", [SIXEL, BLOCKS])
+def test_where_the_palette_is_fixed_the_quality_follows_the_link_too(sizes: dict[Quality, int]) -> None:
+    ladder = Ladder(PLAIN, 1)
+    watch = settle(20_000, 0.05, ladder, sizes=sizes)
+    assert ladder.quality == PLAIN[0]
+    settle(256, 0.05, ladder, watch, 20, sizes)
+    assert ladder.quality == PLAIN[-1]
+    settle(20_000, 0.05, ladder, watch, 20, sizes)
+    assert ladder.quality == PLAIN[0]
+
+
+@pytest.mark.parametrize("sizes", [SIXEL, BLOCKS])
+def test_frames_too_large_for_the_link_never_queue_but_come_less_often(sizes: dict[Quality, int]) -> None:
+    ladder = Ladder(PLAIN, 1)
+    watch = settle(64, 0.1, ladder, sizes=sizes, seconds=60)
+    assert ladder.quality == PLAIN[-1]
+    watch.play(20, lambda: sizes[ladder.quality])
+    takes = sizes[PLAIN[-1]] / (64 * KBIT)
+    assert watch.most == 2
+    assert watch.ages(60)[-1] <= 0.05 + 2 * takes + 0.01
+
+
 def test_quality_is_told_in_words() -> None:
     assert [str(each) for each in FINE] == [
         "256 levels",
@@ -275,4 +331,6 @@ def test_quality_is_told_in_words() -> None:
         "16 levels",
         "16 levels, half detail",
         "16 levels, quarter detail",
+        "16 levels, quarter detail, half the units",
     ]
+    assert str(PLAIN[-1]) == "32 levels, quarter detail, a quarter of the units"

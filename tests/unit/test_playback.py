@@ -22,7 +22,7 @@ from tuivis.intents import (
     Toggled,
     UnitChosen,
 )
-from tuivis.playback import FrameStepped, Playback, Sought, Ticked, Turned
+from tuivis.playback import FrameStepped, Parted, Playback, Sought, Ticked, Turned
 from tuivis.player import Player
 from tuivis.recording import Recording
 from tuivis.reduce import reduce
@@ -237,6 +237,33 @@ def test_what_takes_long_waits_until_nothing_moves() -> None:
     assert request(state).order == "gradient"
     assert request(reduce(state, PAUSE)).order == "ablation"
     assert request(reduce(state, PictureStepped(-1))).order == "ablation"
+
+
+def test_a_slow_link_shows_fewer_units_with_the_selected_one_among_them_while_frames_flow() -> None:
+    whole = after(UnitChosen(11))
+    tiles, layout = whole.tiles, whole.layout
+    assert tiles is not None and layout is not None and (tiles.first, tiles.count) == (0, 12)
+    parted = reduce(whole, Parted(2))
+    fewer, part = parted.tiles, parted.layout
+    assert fewer is not None and part is not None
+    assert part.rows == -(-layout.rows // 2)
+    assert (part.columns, part.scale, part.frame(0), part.size) == (
+        layout.columns,
+        layout.scale,
+        layout.frame(0),
+        layout.size,
+    )
+    assert (fewer.height, fewer.width) == (tiles.height, tiles.width)
+    assert fewer.first <= 11 < fewer.first + fewer.count < fewer.first + tiles.count
+    assert request(parted).tiles == fewer
+    first = reduce(parted, UnitChosen(0)).tiles
+    assert first is not None and first.first == 0 and first.count == fewer.count
+    for everything in (PAUSE, FREEZE, Parted(1), Recording("film.mp4"), PictureStepped(-VIDEO)):
+        state = reduce(parted, everything)
+        assert state.tiles == tiles, everything
+        assert state.view.unit == 11
+    again = reduce(reduce(parted, PAUSE), PAUSE)
+    assert again.tiles == fewer
 
 
 def test_a_playback_without_sources_is_still() -> None:

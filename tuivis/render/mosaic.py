@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, sqrt
 
@@ -63,6 +63,10 @@ class Layout:
     def pitch(self) -> tuple[int, int]:
         """(x, y) distance from one tile to the next."""
         return self.width * self.zoom + 1, self.height * self.zoom + 1
+
+    def part(self, parts: int) -> Layout:
+        """Return the layout of a page with so many times fewer rows; the tiles keep their size and their places."""
+        return replace(self, rows=ceil(self.rows / parts))
 
     def frame(self, slot: int) -> Rect:
         """Return the rectangle of the tile in `slot` of the page, with the gutter around it."""

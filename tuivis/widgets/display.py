@@ -91,7 +91,7 @@ class Display:
     @property
     def wants_compression(self) -> bool:
         """Whether the link is too slow for a protocol that `ssh -C` makes much smaller."""
-        return self.terminal.ssh and self.choice.protocol in COMPRESSIBLE and not self._ladder.is_best
+        return self.terminal.ssh and self.choice.protocol in COMPRESSIBLE and self._ladder.was_cramped
 
     @asynccontextmanager
     async def turn(self, pane: object, weight: float) -> AsyncIterator[Send]:

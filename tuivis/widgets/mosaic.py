@@ -18,6 +18,7 @@ from textual.timer import Timer
 from tuivis.engine.events import Mosaic
 from tuivis.errors import printable
 from tuivis.intents import CanvasResized, EndChosen, MosaicSent, Moved, Scrolled, UnitChosen
+from tuivis.playback import Parted
 from tuivis.render import colormap
 from tuivis.render.mosaic import Layout, blended, compose, mark
 from tuivis.render.picture import Picture
@@ -102,8 +103,10 @@ class MosaicPane(PicturePane, can_focus=True):
             self._draw(self._quality)
             return
         moving, self._changed = monotonic() - self._changed < MOVING, monotonic()
-        live = new.playback.live
-        self._draw(self._pictures.quality if live else self._draft if moving else self._still)
+        live, quality = new.playback.live, self._pictures.quality
+        if live and quality.parts != new.playback.parts:
+            self.post_message(Intent(Parted(quality.parts)))
+        self._draw(quality if live else self._draft if moving else self._still)
         if self._refine is not None:
             self._refine.stop()
         if not live:
@@ -134,17 +137,19 @@ class MosaicPane(PicturePane, can_focus=True):
         if layout is None or mosaic is None:
             self.picture = None
             return
-        if not fits(mosaic, state, layout):
+        if not fits(mosaic, state):
             return
         self._quality = quality
-        self.captured = self._pictures.captured if state.playback.live else None
+        # What goes before the units are on other pages is as large as before the step: it says nothing of it.
+        judged = state.playback.live and quality.parts == state.playback.parts
+        self.captured = self._pictures.captured if judged else None
         filling = backward_picture(state, self.canvas, self.chrome, quality.shrink) if state.look.fills else None
         self.picture = filling or mosaic_picture(state, mosaic, layout, quality, self.chrome)
 
     def exported(self) -> Picture | None:
         """Return the mosaic on screen with all its levels, or None if there is none yet."""
         state, layout = self.state, self.state.layout
-        if layout is None or state.mosaic is None or not fits(state.mosaic, state, layout):
+        if layout is None or state.mosaic is None or not fits(state.mosaic, state):
             return None
         return mosaic_picture(state, state.mosaic, layout, BEST, self.chrome)
 
@@ -212,11 +217,9 @@ def _patterns(state: State) -> int:
     return id(state.jobs.made) if state.jobs.patterns else 0
 
 
-def fits(mosaic: Mosaic, state: State, layout: Layout) -> bool:
+def fits(mosaic: Mosaic, state: State) -> bool:
     """Say whether the newest answer is one for the layout on screen; if not, the right one is on its way."""
-    tiles = mosaic.tiles
-    fitting = (tiles.height, tiles.width) == (layout.height, layout.width) and tiles.first == state.first
-    return mosaic.layer == state.view.layer and fitting and tiles.count <= layout.page
+    return mosaic.layer == state.view.layer and mosaic.tiles == state.tiles
 
 
 def title(state: State) -> str:
@@ -252,4 +255,5 @@ def _subtitle(state: State) -> str:
     if layer is None or layout is None or layout.units <= layout.page:
         return ""
     last = min(state.first + layout.page, layer.units)
-    return f"tiles {state.first} to {last - 1} of {layer.units}: scroll for more"
+    why = " (the link is slow)" if state.parts > 1 else ""
+    return f"tiles {state.first} to {last - 1} of {layer.units}{why}: scroll for more"
