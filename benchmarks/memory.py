@@ -34,7 +34,7 @@ def main() -> int:
     minutes = parser.parse_args().minutes
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        clip(Path(folder, "clip.avi"))
+        clip(Path(folder, "clip.avi"), rate=25)
         with Session([*TUIVIS, "--input", str(Path(folder, "clip.avi")), "--quality", "16"]) as session:
             session.until(lambda: b" fps" in session.heard)
             pictures: set[bytes] = set()

@@ -15,16 +15,20 @@ PHOTOGRAPHS = ("coffee.png", "camera.png", "chelsea.png", "rocket.jpg")
 SIZE = 320, 240
 
 
-def clip(path: Path) -> list[NDArray[np.float32]]:
-    """Write a video that shows each photograph for a second; return the activations, (units, h, w), for each frame."""
+def clip(path: Path, rate: int = 1) -> list[NDArray[np.float32]]:
+    """Write a video that shows each photograph for a second, which is so many frames.
+
+    Returns the activations for each photograph, (units, h, w).
+    """
     from skimage.data import data_dir
 
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 1, SIZE)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, SIZE)
     for name in PHOTOGRAPHS:
         photograph = Image.open(Path(data_dir) / name).convert("RGB").resize(SIZE)
-        writer.write(cv2.cvtColor(np.asarray(photograph), cv2.COLOR_RGB2BGR))
+        for _ in range(rate):
+            writer.write(cv2.cvtColor(np.asarray(photograph), cv2.COLOR_RGB2BGR))
     writer.release()
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    frames = [cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB) for _ in PHOTOGRAPHS]
+    frames = [cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB) for _ in range(rate * len(PHOTOGRAPHS))]
     capture.release()
-    return [activation_of(Image.fromarray(np.asarray(frame, np.uint8))) for frame in frames]
+    return [activation_of(Image.fromarray(np.asarray(frame, np.uint8))) for frame in frames[::rate]]
