@@ -16,7 +16,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.clips import needs_ffmpeg, number_in, write_clip
+from tests.clips import needs_ffmpeg, number_in, numbered, write_clip
+from tests.rtsp import Rtsp
 from tuivis.engine import streams
 from tuivis.engine.feeds import Feed, Moment
 from tuivis.engine.sources import open_pictures, without_secrets
@@ -226,6 +227,22 @@ def test_a_stream_of_packets_plays_is_lost_and_comes_back(
         assert_plays(feed)
         server.stop()
         until(lambda: "is lost" in feed.message)
+
+
+def test_an_rtsp_stream_plays_is_lost_and_comes_back(listen: Listen) -> None:
+    frames = [numbered(number, (320, 240)) for number in range(FRAMES)]
+    server = Rtsp(frames)
+    url = f"rtsp://someone:secret@127.0.0.1:{server.port}/live"
+    feed = listen(stream(url)).feed
+    for _ in range(2):
+        assert take(feed).pixels.shape == (240, 320, 3)
+        assert_plays(feed)
+        server.stop()
+        until(lambda: "is lost: trying again" in feed.message)
+        assert feed.message.startswith(f"rtsp://127.0.0.1:{server.port}/live is lost")
+        server = Rtsp(frames, server.port)
+        until(lambda: not feed.message)
+    server.stop()
 
 
 class Refusing(BaseHTTPRequestHandler):
