@@ -1,7 +1,8 @@
-"""Files that tuivis writes: their names, and writing them whole or not at all."""
+"""Files that tuivis writes, their names, and writing them whole or not at all; and lists of files that it reads."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import re
@@ -25,6 +26,12 @@ def expanded(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def entries(path: Path) -> list[str]:
+    """Return the lines of a list of files, without those that are blank."""
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
+    return [os.fsdecode(line.strip()) for line in lines if line.strip()]
 
 
 def check_folder(folder: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -21,10 +21,10 @@ from tuivis import film
 from tuivis.config import Settings
 from tuivis.conversation import Conversation, conversation
 from tuivis.engine.commands import Append, EndRecording, Load, Open, Record
-from tuivis.engine.events import Frame, Loaded, Opened, Progress, Recorded, Shown
+from tuivis.engine.events import Frame, Loaded, Opened, Progress, Recorded, Shown, SourceState
 from tuivis.engine.values import Array
 from tuivis.errors import UserError, printable
-from tuivis.files import expanded
+from tuivis.files import entries, expanded
 from tuivis.intents import PictureStepped
 from tuivis.playback import Ticked
 from tuivis.recording import extent
@@ -138,11 +138,24 @@ async def _begin(engine: Conversation, request: Request) -> tuple[Loaded, Opened
 
 
 def _check_target(request: Request, name: str) -> None:
-    """Refuse to write the film over what it is made of: an input, or the file of that `name` in a folder of them."""
-    for given in map(expanded, request.settings.input):
-        source = given / name if given.is_dir() else given
-        if source.exists() and request.path.exists() and source.samefile(request.path):
-            raise UserError(f"cannot write {printable(request.path)}: it is a source of the film; name another file")
+    """Refuse to write the film over what it is made of, which has that `name`, or over another input."""
+    for source in _files(request.settings.input, name):
+        with suppress(OSError):
+            if source.samefile(request.path):
+                raise UserError(
+                    f"cannot write {printable(request.path)}: it is a source of the film; name another file"
+                )
+
+
+def _files(inputs: Iterable[str], name: str) -> Iterator[Path]:
+    """Yield what may be the file of that `name`: the inputs, what is in their folders, and what their lists say."""
+    for given in map(expanded, inputs):
+        places = [given]
+        if given.suffix.lower() == ".txt":
+            with suppress(OSError):
+                places += [given.parent / expanded(entry) for entry in entries(given)]
+        for place in places:
+            yield from (place, place / name)
 
 
 def _moving(opened: Opened, seconds: float | None) -> int:
@@ -163,7 +176,7 @@ async def _frames(engine: Conversation, state: State, stop: asyncio.Event) -> As
     UserError
         If a video cannot be read, or nothing comes at all.
     """
-    last, first = time.monotonic(), True
+    last, first, reason = time.monotonic(), True, ""
     for generation in count(1):
         state = reduce(state, Ticked())
         show = state.request()
@@ -172,6 +185,8 @@ async def _frames(engine: Conversation, state: State, stop: asyncio.Event) -> As
         async with aclosing(engine.follow(msgspec.structs.replace(show, generation=generation))) as events:
             async for event in events:
                 state = reduce(state, event)
+                if isinstance(event, SourceState):
+                    reason = event.reason
                 if isinstance(event, Shown):
                     fresh = event.fresh
                     break
@@ -184,7 +199,8 @@ async def _frames(engine: Conversation, state: State, stop: asyncio.Event) -> As
             raise UserError(state.playback.message)
         elif time.monotonic() - last > PATIENCE:
             if first:
-                raise UserError(f"no frame comes from {printable(state.pictures[state.view.picture])}")
+                name = printable(state.pictures[state.view.picture])
+                raise UserError(": ".join(filter(None, (f"no frame comes from {name}", reason))))
             return
 
 
@@ -275,7 +291,7 @@ def _report(
         bytes=done.bytes,
         complete=complete,
         notes=(*loaded.notes, *opened.notes),
-        dropped=state.frame.dropped if state.frame else 0,
+        dropped=done.dropped + (state.frame.dropped if state.frame else 0),
     )
 
 

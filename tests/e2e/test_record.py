@@ -24,6 +24,9 @@ from tests.clips import ffmpeg, needs_ffmpeg
 from tests.e2e.terminal import TUIVIS, Terminal, tree
 from tests.e2e.test_cli import error_of, tuivis
 from tests.films import CODEC, GRAYS, NETWORK, decoded, middle_bands, write_bands
+from tuivis import record
+from tuivis.config import Settings
+from tuivis.errors import UserError
 from tuivis.render.film import MOSAIC, Stage
 
 STAGE = Stage.around(MOSAIC)
@@ -94,14 +97,15 @@ def test_a_video_whose_frames_last_differently_keeps_its_timing() -> None:
     np.testing.assert_allclose(seconds[:-1], [0.1, 0.1, 1.1, 0.1, 0.1], atol=1 / rate)
 
 
-@pytest.mark.parametrize("source", ["bands.mp4", "."])
+@pytest.mark.parametrize("source", ["bands.mp4", ".", "list.txt"])
 def test_a_video_is_not_replaced_by_its_own_film(folder: Path, source: str) -> None:
     before = Path("bands.mp4").read_bytes()
     Path("still.png").unlink()
+    Path("list.txt").write_text("bands.mp4\n")
     words = "cannot write bands.mp4: it is a source of the film; name another file"
     assert words in error_of(*RECORD, "--input", source, "-o", "bands.mp4")
     assert Path("bands.mp4").read_bytes() == before
-    assert made(folder) == set()
+    assert made(folder) == {"list.txt"}
 
 
 class Cast(BaseHTTPRequestHandler):
@@ -160,6 +164,19 @@ def test_what_cannot_work_is_one_line_and_leaves_nothing(folder: Path, arguments
     Path("damaged.mp4").write_bytes(b"no video")
     assert words in error_of(*RECORD, *arguments)
     assert made(folder) == {"damaged.mp4"}
+
+
+def test_why_a_server_gives_no_frame_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "PATIENCE", 1.0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        settings = Settings(model="net.py:red", device="cpu", layer="0", input=(url,))
+        with pytest.raises(UserError) as caught:
+            record.record(record.Request(settings, Path("film.mp4"), seconds=1.0))
+        assert str(caught.value).startswith(f"no frame comes from {url}: it answers 501 Unsupported method")
+        server.shutdown()
+    assert not Path("film.mp4").exists()
 
 
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(folder: Path) -> None:

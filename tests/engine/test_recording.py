@@ -57,7 +57,7 @@ def test_every_picture_of_a_steady_film_is_one_frame_of_it(tmp_path: Path) -> No
     assert rate == pytest.approx(29.97)
     assert frames[0].shape == (SIZE[1], SIZE[0], 3)
     assert all(close_to(a, b) for a, b in zip(colours(path), meant, strict=True))
-    assert (ended.frames, ended.bytes, ended.path) == (12, path.stat().st_size, str(path))
+    assert (ended.frames, ended.bytes, ended.path, ended.dropped) == (12, path.stat().st_size, str(path), 0)
     assert ended.seconds == pytest.approx(12 / 29.97)
 
 
@@ -71,7 +71,7 @@ def test_pictures_at_any_times_become_a_film_in_real_time(tmp_path: Path) -> Non
     # Within one frame's time: the later one is seen.
     recorder.obey(Append(flat(*red), 0.8))
     recorder.obey(Append(flat(*blue), 0.81))
-    recorder.obey(EndRecording(1.0))
+    assert recorder.obey(EndRecording(1.0)).dropped == 1
     meant = [red] * 10 + [green] * 10 + [blue] * 5
     assert all(close_to(a, b) for a, b in zip(colours(path), meant, strict=True))
 

@@ -281,6 +281,10 @@ def test_what_a_web_server_answers_in_place_of_a_stream_is_said(
         until(lambda: "trying again" in heard.feed.message)
         assert heard.feed.message.startswith(f"waiting for {without_secrets(url)}: {reason}: trying again every ")
         assert "secret" not in heard.feed.message
+        assert heard.feed.reason == reason
+        with pytest.raises(UserError) as caught:
+            open_pictures([url]).read(0)
+        assert str(caught.value) == f"no frame comes from {without_secrets(url)}: {reason}"
         server.shutdown()
 
 

@@ -95,10 +95,14 @@ class Shown(msgspec.Struct, frozen=True, tag=True):
 
 
 class SourceState(msgspec.Struct, frozen=True, tag=True):
-    """One line about a moving source that does not give frames; empty when all is well again."""
+    """One line about a moving source that does not give frames; empty when all is well again.
+
+    `reason` is the part of it that says why, where that is known.
+    """
 
     picture: int
     message: str
+    reason: str = ""
 
 
 class Mosaic(msgspec.Struct, frozen=True, tag=True):
@@ -228,12 +232,16 @@ class Devices(msgspec.Struct, frozen=True, tag=True):
 
 
 class Recorded(msgspec.Struct, frozen=True, tag=True):
-    """A film has so many `frames`, `bytes` and `seconds` now; with a `path` it is whole, and there."""
+    """A film has so many `frames`, `bytes` and `seconds` now; with a `path` it is whole, and there.
+
+    `dropped` pictures are not in it, since others came before it was time for a frame.
+    """
 
     frames: int
     bytes: int
     seconds: float
     path: str = ""
+    dropped: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

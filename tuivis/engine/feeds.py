@@ -58,12 +58,15 @@ class Feed(ABC):
         How many times a video has ended.
     dropped
         Frames that came and were not shown.
+    reason
+        Why there are no frames, where that is known; a part of the message.
     """
 
     def __init__(self, prepare: Prepare) -> None:
         self.length: float | None = None
         self.rate: float | None = None
         self.dropped = self.lap = 0
+        self.reason = ""
         self._prepare = prepare
         self._message = ""
         self._newest: Moment | None = None

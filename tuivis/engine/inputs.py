@@ -104,11 +104,11 @@ class Inputs:
 
     def state(self, picture: int) -> SourceState | None:
         """Return what is wrong with the moving source, if that is another thing than was told before."""
-        message = self._feed[1].message if self._feed else ""
+        message, reason = (self._feed[1].message, self._feed[1].reason) if self._feed else ("", "")
         if message == self._told:
             return None
         self._told = message
-        return SourceState(picture, message)
+        return SourceState(picture, message, reason)
 
     def hold(self, hold: Hold) -> None:
         """Stop a video's clock, or let it go on."""

@@ -73,7 +73,8 @@ class Film:
         self._path = Path(record.path)
         self._partial = partial(self._path, os.getpid())
         self._newest: NDArray[np.uint8] | None = None
-        self._frames = 0
+        self._frames = self._dropped = 0
+        self._waits = False
         try:
             self._partial.touch()
         except (OSError, ValueError) as error:
@@ -88,7 +89,8 @@ class Film:
         """Show `pixels`, (height, width, 3) uint8 RGB, from second `at` on; None changes nothing until then."""
         self._fill(at)
         if pixels is not None:
-            self._newest = np.ascontiguousarray(pixels[..., ::-1])
+            self._dropped += self._waits
+            self._newest, self._waits = np.ascontiguousarray(pixels[..., ::-1]), True
 
     def end(self, at: float) -> Recorded:
         """Show the last picture until second `at`, for a frame at least, and give the film its name."""
@@ -109,7 +111,7 @@ class Film:
         except OSError as error:
             self._partial.unlink(missing_ok=True)
             raise refusal(path, error) from None
-        return Recorded(state.frames, state.bytes, state.seconds, str(path))
+        return Recorded(state.frames, state.bytes, state.seconds, str(path), state.dropped)
 
     def state(self) -> Recorded:
         """Return how long and how large the film is now."""
@@ -117,7 +119,7 @@ class Film:
             size = self._partial.stat().st_size
         except OSError as error:
             raise refusal(self._path, error) from None
-        return Recorded(self._frames, size, self._frames / self._record.rate)
+        return Recorded(self._frames, size, self._frames / self._record.rate, dropped=self._dropped)
 
     def _fill(self, at: float) -> None:
         """Write the newest picture until second `at`: a picture that was followed by another at once is dropped."""
@@ -125,6 +127,7 @@ class Film:
             if self._writer.write(self._newest) is False:
                 raise self._failure(NO_ROOM)
             self._frames += 1
+            self._waits = False
 
     def _failure(self, reason: str) -> UserError:
         self._writer.release()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import importlib.util
 import os
 import re
@@ -17,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tuivis.engine.values import SourceKind
 from tuivis.errors import UserError, printable
-from tuivis.files import expanded
+from tuivis.files import entries, expanded
 
 MAX_PIXELS = 100_000_000
 """A larger picture is refused before it is decoded."""
@@ -286,13 +285,12 @@ def _folder(path: Path) -> tuple[list[Path], list[str]]:
 def _listed(path: Path) -> list[tuple[str, Path]]:
     """Return the lines of a list, each with the path that it is if it is one."""
     try:
-        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
+        lines = entries(path)
     except OSError as error:
         raise UserError(f"cannot read the list {printable(path)}: {printable(error.strerror)}") from error
-    entries = [os.fsdecode(line.strip()) for line in lines if line.strip()]
-    if not entries:
+    if not lines:
         raise UserError(f"the list {printable(path)} is empty: write one path a line")
-    listed = [(entry, path.parent / expanded(entry)) for entry in entries]
+    listed = [(entry, path.parent / expanded(entry)) for entry in lines]
     for entry, place in listed:
         if place.suffix.lower() == ".txt":
             raise UserError(f"the list {printable(path)} names the list {printable(entry)}: write its lines instead")

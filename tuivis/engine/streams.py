@@ -59,12 +59,12 @@ class Live(Feed):
             if opened and self._follow(capture):
                 attempt = 0
             capture.release()
-            refusal = "" if opened else self.refusal()
+            self.reason = "" if opened else self.refusal()
             self._last = None
             pause = PAUSES[min(attempt, len(PAUSES) - 1)]
             attempt += 1
             what = f"{self._name} is lost" if self._newest is not None else f"waiting for {self._name}"
-            self.say(": ".join(filter(None, (what, refusal, f"trying again every {pause:g} s"))))
+            self.say(": ".join(filter(None, (what, self.reason, f"trying again every {pause:g} s"))))
             self.rest(pause)
 
     def _follow(self, capture: cv2.VideoCapture) -> bool:
@@ -116,8 +116,10 @@ def _connect(url: str) -> cv2.VideoCapture:
     return cv2.VideoCapture(url, cv2.CAP_FFMPEG, [*limits, cv2.CAP_PROP_N_THREADS, 1])
 
 
-def first_of(name: str, open: Callable[[], cv2.VideoCapture]) -> NDArray[np.uint8]:
-    """Return the next frame of a stream or camera, (H, W, 3) uint8 RGB.
+def first_of(
+    name: str, open: Callable[[], cv2.VideoCapture], refusal: Callable[[], str] = lambda: ""
+) -> NDArray[np.uint8]:
+    """Return the next frame of a stream or camera, (H, W, 3) uint8 RGB; `refusal` says why none came, if it can.
 
     Raises
     ------
@@ -128,13 +130,13 @@ def first_of(name: str, open: Callable[[], cv2.VideoCapture]) -> NDArray[np.uint
     read, pixels = capture.read() if capture.isOpened() else (False, None)
     capture.release()
     if not read:
-        raise UserError(f"no frame comes from {name}")
+        raise UserError(": ".join(filter(None, (f"no frame comes from {name}", refusal()))))
     return rgb(pixels)
 
 
 def frame_of_stream(url: str) -> NDArray[np.uint8]:
     """Return a stream's next frame; see `first_of`."""
-    return first_of(without_secrets(url), lambda: _connect(url))
+    return first_of(without_secrets(url), lambda: _connect(url), lambda: web.refusal(url))
 
 
 def frame_of_camera(number: int) -> NDArray[np.uint8]:
