@@ -22,8 +22,20 @@ import torch
 
 from tuivis.engine import protocol, values
 from tuivis.engine.client import Engine
-from tuivis.engine.commands import Hello, ListDevices, Load, Open, Read, Show
-from tuivis.engine.events import Activations, Devices, Failed, Frame, Loaded, Mosaic, Opened, Progress, Shown, Unit
+from tuivis.engine.commands import Hello, Hold, ListDevices, Load, Open, Read, Show
+from tuivis.engine.events import (
+    Activations,
+    Devices,
+    Failed,
+    Frame,
+    Loaded,
+    Mosaic,
+    Opened,
+    Progress,
+    Relations,
+    Shown,
+    Unit,
+)
 from tuivis.engine.protocol import Event
 from tuivis.engine.server import Mailbox, Server
 from tuivis.engine.values import Tiles
@@ -164,6 +176,27 @@ def test_what_a_skipped_show_has_made_the_ui_give_up_is_answered_again(folder: P
     answered = list(server.carry_out(*taken))
     assert [type(event) for event in answered] == [Frame, Mosaic, Unit, Shown]
     assert all(isinstance(event, Frame | Mosaic | Unit | Shown) and event.generation == 2 for event in answered)
+
+
+@pytest.mark.parametrize("ablation", [True, False])
+def test_what_gives_way_to_a_command_that_shows_nothing_is_taken_up_again(folder: Path, ablation: bool) -> None:
+    server = Server(io.BytesIO())
+    for command in (Load(f"{folder / 'net.py'}:make", device="cpu"), Open((str(folder),))):
+        assert list(server.carry_out(command))
+    show = msgspec.structs.replace(SHOW, **({"order": "ablation"} if ablation else {"relations": True}))
+    wanted = Mosaic if ablation else Relations
+    mailbox = server._mailbox
+    mailbox.put(Hold(0, True))
+    assert not [event for event in server.carry_out(show) if isinstance(event, wanted)]
+    assert mailbox.take() == (Hold(0, True), ())
+    assert mailbox.take() == (show, ())
+    assert len([event for event in server.carry_out(show) if isinstance(event, wanted)]) == 1
+    mailbox.put(Hold(0, True))
+    mailbox.put(msgspec.structs.replace(show, generation=2, picture=1))
+    list(server.carry_out(msgspec.structs.replace(show, picture=1)))
+    mailbox.take()
+    mailbox.take()
+    assert not mailbox.waiting()
 
 
 async def test_the_raw_activations_are_those_of_a_plain_forward_pass(engine: Engine, folder: Path) -> None:

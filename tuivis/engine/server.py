@@ -77,6 +77,12 @@ class Mailbox:
             self._commands.append((command, skipped))
             self._arrived.notify()
 
+    def put_back(self, show: Show) -> None:
+        """Add a `show` again that gave way to other commands, behind them, unless one of them takes its place."""
+        with self._arrived:
+            if not any(isinstance(command, Show | Load | Open) for command, _ in self._commands):
+                self._commands.append((show, ()))
+
     def end(self) -> None:
         """Take note that there will be no more commands."""
         with self._arrived:
@@ -174,7 +180,10 @@ class Server:
             case Open():
                 yield self._open(command)
             case Show():
-                yield from self._loaded_viewer().show(command, skipped)
+                viewer = self._loaded_viewer()
+                yield from viewer.show(command, skipped)
+                if viewer.gave_way:
+                    self._mailbox.put_back(command)
             case Hold():
                 self._loaded_viewer().inputs.hold(command)
             case Seek():

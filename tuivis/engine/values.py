@@ -77,6 +77,21 @@ class LayerInfo(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+def in_tree_order(infos: tuple[LayerInfo, ...]) -> tuple[LayerInfo, ...]:
+    """Return the layers in the order of the forward pass, each module before the modules inside it."""
+    first: dict[str, int] = {}
+    prefixes = {info.name: [info.name[:i] for i in _ends(info.name)] for info in infos}
+    for place, info in enumerate(infos):
+        for prefix in prefixes[info.name]:
+            first.setdefault(prefix, place)
+    return tuple(sorted(infos, key=lambda info: [first[prefix] for prefix in prefixes[info.name]]))
+
+
+def _ends(name: str) -> list[int]:
+    """Return where each of the modules around `name` ends in it, and its own end."""
+    return [i for i, character in enumerate(name) if character == "."] + [len(name)]
+
+
 class DeviceInfo(msgspec.Struct, frozen=True):
     """A device, as torch names it; memory in bytes (for the CPU: used is this process's resident memory)."""
 

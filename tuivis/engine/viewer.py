@@ -64,6 +64,8 @@ class Viewer:
         self._inputs: Inputs | None = None
         self._read: tuple[tuple[object, ...], Frame, Maps] | None = None
         self._shown: Show | None = None
+        self.gave_way = False
+        """Whether the last `show` stopped before its end, since another command waits."""
 
     def loaded(self) -> Loaded:
         """Return the event that describes the model."""
@@ -113,6 +115,7 @@ class Viewer:
 
         In the end comes `Shown`. `skipped` were asked for in between: what differs in one of them, the UI has given up.
         """
+        self.gave_way = False
         refreshed, fresh = self.inputs.refresh(show)
         if state := self.inputs.state(show.picture):
             yield state
@@ -132,6 +135,7 @@ class Viewer:
             with switched_off(self.model.module, self.layers, show.off, self._means):
                 yield from self._answer(show, asked)
         except _SupersededError:
+            self.gave_way = True
             return
         self._shown = show
 
