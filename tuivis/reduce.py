@@ -27,7 +27,7 @@ from tuivis.engine.events import (
     Stepped,
     Unit,
 )
-from tuivis.engine.values import LayerInfo
+from tuivis.engine.values import in_tree_order
 from tuivis.errors import nearest, printable
 from tuivis.intents import (
     BackwardCycled,
@@ -69,7 +69,9 @@ from tuivis.state import CYCLES, Since, State, View
 def reduce(state: State, event: object) -> State:
     """Return the state after `event`, an intent or an event of the engine. Pure."""
     after = _apply(event, state)
-    after = replace(after, playback=after.playback.showing(after.view.picture))
+    playback = after.playback.showing(after.view.picture)
+    # What takes long is known of pictures that stand: that of another one would pass for that of this one.
+    after = replace(after, playback=playback, relations=None if playback.live else after.relations)
     return after if after.parts == state.parts else _scroll(after)
 
 
@@ -243,7 +245,9 @@ def _(event: Recording, state: State) -> State:
 def _(event: Visited, state: State) -> State:
     place = visited(state.relations, event.number) if state.look.relations else None
     if place is None:
-        return replace(state, note="nobody there: W finds the units that feed the selected one, and those it feeds")
+        when = ", while nothing moves" if state.playback.live else ""
+        note = f"nobody there: W finds the units that feed the selected one, and those it feeds{when}"
+        return replace(state, note=note)
     return _apply(UnitChosen(place[1]), _apply(LayerChosen(place[0]), state))
 
 
@@ -301,7 +305,7 @@ def _(event: Progress, state: State) -> State:
 
 @_apply.register
 def _(event: Loaded, state: State) -> State:
-    event = msgspec.structs.replace(event, layers=_in_tree_order(event.layers))
+    event = msgspec.structs.replace(event, layers=in_tree_order(event.layers))
     note = "; ".join(printable(note) for note in event.notes)
     state = replace(state, loaded=event, messages=event.notes, note=note)
     names = [info.name for info in event.layers if info.units]
@@ -321,21 +325,6 @@ def _noted_unit(state: State, note: str) -> State:
     if state.view.unit != state.view.wish and not note:
         note = f"{printable(state.view.layer)} has no unit {state.view.wish}: this is its last one"
     return replace(state, note=note)
-
-
-def _in_tree_order(infos: tuple[LayerInfo, ...]) -> tuple[LayerInfo, ...]:
-    """Return the layers in the order of the forward pass, each module before the modules inside it."""
-    first: dict[str, int] = {}
-    prefixes = {info.name: [info.name[:i] for i in _ends(info.name)] for info in infos}
-    for place, info in enumerate(infos):
-        for prefix in prefixes[info.name]:
-            first.setdefault(prefix, place)
-    return tuple(sorted(infos, key=lambda info: [first[prefix] for prefix in prefixes[info.name]]))
-
-
-def _ends(name: str) -> list[int]:
-    """Return where each of the modules around `name` ends in it, and its own end."""
-    return [i for i, character in enumerate(name) if character == "."] + [len(name)]
 
 
 @_apply.register

@@ -23,6 +23,7 @@ from tuivis.engine.decoder import Decoder
 from tuivis.render import colormap
 from tuivis.widgets.input import InputPane
 from tuivis.widgets.mosaic import MosaicPane
+from tuivis.widgets.relations import RelationsText
 from tuivis.widgets.status import StatusLine
 
 LAYER = "_blocks.10"
@@ -235,6 +236,22 @@ async def test_a_link_too_slow_for_a_page_shows_fewer_units_until_the_video_stan
         await running.until(lambda: "slow" not in str(pane.border_subtitle))
         await running.pilot.press("space")
         await running.until(is_parted)
+
+
+async def test_what_takes_too_long_for_every_frame_says_so_until_the_video_stands(clip: Path) -> None:
+    async with explorer(settings(clip), size=(160, 50)) as running:
+        text = running.app.explore.query_one(RelationsText)
+        await running.pilot.press("W")
+        await running.until(lambda: "pause (space) or freeze (f)" in text.render().plain)
+        await changes(running, number, 2)
+        await running.pilot.press("1")
+        await running.until(lambda: running.state.note.endswith("while nothing moves"))
+        await running.pilot.press("space")
+        await running.until(lambda: running.state.relations is not None)
+        await running.until(lambda: "sees" in text.render().plain)
+        await running.pilot.press("space")
+        await running.until(lambda: running.state.relations is None)
+        assert "pause (space)" in text.render().plain
 
 
 async def test_a_frozen_picture_stands_and_the_video_goes_on(clip: Path) -> None:

@@ -30,6 +30,7 @@ from tuivis.render.probe import Terminal
 from tuivis.render.protocols import Choice
 from tuivis.state import State
 from tuivis.widgets.display import Display
+from tuivis.widgets.mosaic import title
 
 KINDS: tuple[SourceKind, ...] = ("picture", "video", "stream", "camera", "picture")
 PICTURE, VIDEO, STREAM, CAMERA, LAST = range(5)
@@ -235,7 +236,9 @@ def test_what_takes_long_waits_until_nothing_moves() -> None:
     while state.view.order != "ablation":
         state = reduce(state, Cycled("order"))
     assert request(state).order == "gradient"
+    assert "by gradient × activation, when paused by ablation" in title(state)
     assert request(reduce(state, PAUSE)).order == "ablation"
+    assert title(reduce(state, PAUSE)).endswith("· by ablation")
     assert request(reduce(state, PictureStepped(-1))).order == "ablation"
 
 

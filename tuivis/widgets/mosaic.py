@@ -241,7 +241,9 @@ def title(state: State) -> str:
         parts.append(look.gradients_of(view.layer, view.unit))
     else:
         parts.append({"layer": "per layer", "unit": "per unit", "diverging": "around zero"}[view.normalisation])
-    if view.order != "index":
+    if view.order == "ablation" and state.playback.live:
+        parts.append(f"{_ORDERS['gradient']}, when paused {_ORDERS['ablation']}")
+    elif view.order != "index":
         parts.append(_ORDERS[view.order])
     if view.gamma != 1:
         parts.append(f"gamma {view.gamma}")

@@ -29,12 +29,14 @@ class RelationsText(Widget):
     def watch_state(self, old: State, new: State) -> None:
         """Come and go with the wish, and draw what is new."""
         self.set_class(new.look.relations, "-shown")
-        if _current(old) is not _current(new):
+        if _current(old) is not _current(new) or old.playback.live != new.playback.live:
             self.refresh()
 
     def render(self) -> Text:
         """Return the lines."""
         found = _current(self.state)
+        if found is None and self.state.playback.live:
+            return Text("It takes too long for every frame: pause (space) or freeze (f) the picture.", "dim")
         if found is None:
             return Text("tracing what drives it …", "dim")
         width, height = self.content_size
