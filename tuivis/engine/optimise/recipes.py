@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 
 from tuivis.errors import UserError, nearest, printable
+from tuivis.files import harmless_name
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Percentile = Annotated[float, msgspec.Meta(ge=0, le=100)]
@@ -216,13 +218,19 @@ def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def check(recipe: Recipe) -> None:
-    """Refuse parameters that contradict each other.
+    """Refuse parameters that contradict each other, numbers that are not finite, and a name that can be no file's.
 
     Raises
     ------
     UserError
-        If they do.
+        If there are any.
     """
+    for name, value in msgspec.structs.asdict(recipe).items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(math.isfinite(each) for each in numbers if isinstance(each, float)):
+            raise UserError(f"the recipe's {name} = {printable(value)} is impossible: choose a finite number")
+    if not harmless_name(recipe.name):
+        raise UserError(f"the recipe's name = {printable(recipe.name)} is impossible: files are called by it")
     if recipe.space in ("fourier", "maco"):
         for name in _ON_PIXELS:
             if getattr(recipe, name):
@@ -252,9 +260,9 @@ def _read(path: Path) -> Recipe:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"the recipe {name} is not TOML: {printable(error)}") from None
     base = table.pop("base", None)
-    if base is not None and base not in BUILT_IN:
+    if base is not None and str(base) not in BUILT_IN:
         raise UserError(f"{name}: no recipe {printable(base)}{nearest(str(base), BUILT_IN)}")
-    start = BUILT_IN[base] if base else Recipe(name=path.stem)
+    start = Recipe(name=path.stem) if base is None else BUILT_IN[str(base)]
     try:
         return changed(start, {"name": path.stem, **table})
     except UserError as error:
