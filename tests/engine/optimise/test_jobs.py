@@ -285,6 +285,42 @@ async def test_existing_results_are_refused_before_the_work_or_made_anew(engine:
     assert pictures(out)["0-0-pixel-0.png"].startswith(b"\x89PNG")
 
 
+async def test_resuming_takes_no_picture_that_was_made_otherwise(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    engine.send(command(out, units=(0,)))
+    await until(engine, JobEnded)
+    for changed_recipe in (recipe(steps=6), recipe(minimise=True)):
+        engine.send(command(out, existing="resume", recipes=(changed_recipe,)))
+        assert "0-0-pixel-0.png was made with other parameters" in await refusal(engine)
+    net = tmp_path / "other.py"
+    net.write_text(NETWORK.replace("manual_seed(0)", "manual_seed(1)"))
+    engine.send(Load(f"{net}:make", device="cpu"))
+    await until(engine, Loaded)
+    engine.send(Open((str(tmp_path / "out" / "0-0-pixel-0.png"),)))
+    await until(engine, Opened)
+    engine.send(command(out, existing="resume"))
+    assert "0-0-pixel-0.png was made with another network or other weights" in await refusal(engine)
+
+
+async def test_what_is_half_done_is_neither_begun_anew_nor_resumed_with_other_photographs(
+    engine: Engine, tmp_path: Path, folder: Path
+) -> None:
+    out = tmp_path / "out"
+    long: dict[str, Any] = {"recipes": (recipe("maco", steps=3000),), "units": (0,), "checkpoint_seconds": 0.0}
+    engine.send(command(out, **long))
+    while not list(out.glob("*.checkpoint")):
+        await until(engine, Stepped)
+    await engine.close()
+    again = await ready(tmp_path, folder)
+    again.send(command(out, **long))
+    assert "0-0-maco-0 half done: --resume goes on with it" in await refusal(again)
+    Image.new("RGB", (24, 32), (200, 30, 90)).save(tmp_path / "plain.png")
+    again.send(command(out, existing="resume", sources=(str(tmp_path / "plain.png"),), **long))
+    first = (await until(again, Stepped))[-1]
+    await again.close()
+    assert isinstance(first, Stepped) and first.step == 1
+
+
 async def refusal(engine: Engine) -> str:
     async for event in engine.events():
         if isinstance(event, Failed):

@@ -19,11 +19,12 @@ from tuivis.engine.events import Finished, JobStarted, Preview, Stepped
 from tuivis.engine.models import Model
 from tuivis.engine.optimise import files, parametrisations, photographs, plan
 from tuivis.engine.optimise.batch import Batch, Room, Setting
+from tuivis.engine.optimise.existing import refuse_existing, refuse_others
 from tuivis.engine.optimise.manifest import Manifest
 from tuivis.engine.optimise.objectives import position
 from tuivis.engine.optimise.quality import Judge
 from tuivis.engine.optimise.recipes import Recipe, check
-from tuivis.engine.optimise.results import Quality, Record, Result, Run, Verdict, read, refuse_existing, sidecar
+from tuivis.engine.optimise.results import Quality, Record, Result, Run, Verdict, read, runs_of, sidecar
 from tuivis.engine.protocol import JobEvent
 from tuivis.engine.sources import Pictures
 from tuivis.engine.taps import Layers
@@ -63,9 +64,12 @@ class Job:
             plan.check(target, units, command.layer)
         for recipe in command.recipes:
             check(recipe)
-        self.runs = plan.runs(command)
+        self.runs = runs_of(command.layer, command.targets, command.recipes, command.seeds)
+        self._hash = _weights_hash(model)
         if command.existing == "refuse":
-            refuse_existing(self._folder, list(self.runs))
+            refuse_existing(self._folder, self.runs)
+        if command.existing == "resume":
+            refuse_others(self._folder, self.runs, self._hash, command.recipes)
         example = torch.zeros(1, *model.input_shape, device=model.device)
         self._network = Truncated(model.module, layers, command.layer, example)
         for recipe in command.recipes:
@@ -83,6 +87,7 @@ class Job:
         labels = tuple(self._label(run) for run in self.runs)
         yield JobStarted(self.command.job, self.runs, labels, tuple(done))
         self._judge = self._look()
+        self._seen = hashlib.sha256(self._judge.photographs.images.numpy().tobytes()).hexdigest()
         for recipe in self.command.recipes:
             waiting = [i for i, run in enumerate(self.runs) if run.recipe == recipe.name and i not in done]
             for members, saved in self._groups(waiting):
@@ -116,7 +121,6 @@ class Job:
             for run in self.runs:
                 sidecar(self._folder, run).unlink(missing_ok=True)
         self._manifest.write()
-        self._hash = _weights_hash(self._model)
 
     def _look(self) -> Judge:
         pixels = photographs.space(self._model)
@@ -286,7 +290,8 @@ class Job:
         return self._folder / f"{self.runs[members[0]].stem}.checkpoint"
 
     def _identity(self, recipe: Recipe) -> str:
-        return hashlib.sha256(msgspec.json.encode((self._hash, recipe, self.command.film))).hexdigest()
+        """Return what a checkpoint must have in common with this job: all that its pictures come from."""
+        return hashlib.sha256(msgspec.json.encode((self._hash, self._seen, recipe, self.command.film))).hexdigest()
 
 
 def _verdict(record: Record, rank: int) -> Verdict:

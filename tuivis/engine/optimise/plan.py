@@ -1,4 +1,4 @@
-"""From a command to samples: which runs there are, what each looks at, and which take their steps together."""
+"""From a target to the objective of a sample: which units or which direction, at which position."""
 
 from __future__ import annotations
 
@@ -9,37 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuivis.engine.commands import Optimise
 from tuivis.engine.optimise.objectives import Objectives, position
 from tuivis.engine.optimise.photographs import Photographs
 from tuivis.engine.optimise.recipes import Recipe
-from tuivis.engine.optimise.results import Run, Target
+from tuivis.engine.optimise.results import Target
 from tuivis.errors import UserError, printable
 
 Shape = tuple[int, int, int]
-
-
-def runs(command: Optimise) -> tuple[Run, ...]:
-    """Return every run of the command, ordered by recipe, target and seed.
-
-    Raises
-    ------
-    UserError
-        If there is none, or two would have the same files.
-    """
-    found = tuple(
-        Run(command.layer, target, recipe.name, seed)
-        for recipe in command.recipes
-        for target in command.targets
-        for seed in command.seeds
-    )
-    if not found:
-        raise UserError("nothing to do: name units, recipes and at least one seed")
-    stems = [run.stem for run in found]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None) if len({*stems}) < len(stems) else None
-    if twice:
-        raise UserError(f"{printable(twice)} would be made twice: name each unit, recipe and seed once")
-    return found
 
 
 def check(target: Target, units: int, layer: str) -> None:

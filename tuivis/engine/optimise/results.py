@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -130,6 +131,24 @@ class Run(msgspec.Struct, frozen=True):
         return int.from_bytes(digest[:7], "little")
 
 
+def runs_of(layer: str, targets: Sequence[Target], recipes: Sequence[Recipe], seeds: Sequence[int]) -> tuple[Run, ...]:
+    """Return every run, ordered by recipe, target and seed.
+
+    Raises
+    ------
+    UserError
+        If there is none, or two would have the same files.
+    """
+    found = tuple(Run(layer, target, recipe.name, seed) for recipe in recipes for target in targets for seed in seeds)
+    if not found:
+        raise UserError("nothing to do: name units, recipes and at least one seed")
+    stems = [run.stem for run in found]
+    twice = next((stem for stem in stems if stems.count(stem) > 1), None) if len({*stems}) < len(stems) else None
+    if twice:
+        raise UserError(f"{printable(twice)} would be made twice: name each unit, recipe and seed once")
+    return found
+
+
 class Result(msgspec.Struct, frozen=True):
     """The sidecar of a picture: how it was made, what happened, and how good it is.
 
@@ -154,23 +173,6 @@ class Result(msgspec.Struct, frozen=True):
 def sidecar(folder: Path, run: Run) -> Path:
     """Return where the result of `run` is; it is written last, so that a run that has it is complete."""
     return folder / f"{run.stem}.json"
-
-
-def refuse_existing(folder: Path, runs: list[Run]) -> None:
-    """Refuse to write over results.
-
-    Raises
-    ------
-    UserError
-        If any of `runs` has files in `folder`.
-    """
-    there = [run for run in runs if sidecar(folder, run).exists() or (folder / f"{run.stem}.png").exists()]
-    if there:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise UserError(
-            f"{printable(folder)} has {printable(there[0].stem)}.png{more} already: "
-            "--overwrite makes them anew, --resume makes what is missing"
-        )
 
 
 def read(path: Path) -> Result:

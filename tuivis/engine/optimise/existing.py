@@ -1,0 +1,64 @@
+"""What a job may not write over, nor take for its own: results of another job in its folder. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tuivis.engine.optimise.recipes import Recipe
+from tuivis.engine.optimise.results import Run, read, sidecar
+from tuivis.errors import UserError, printable
+
+
+def refuse_existing(folder: Path, runs: Sequence[Run]) -> None:
+    """Refuse to write over results.
+
+    Raises
+    ------
+    UserError
+        If any of `runs` has files in `folder`, or was begun there.
+    """
+    there = [run for run in runs if any((folder / f"{run.stem}{kind}").exists() for kind in (".json", ".png"))]
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise UserError(
+            f"{printable(folder)} has {printable(there[0].stem)}.png{more} already: "
+            "--overwrite makes them anew, --resume makes what is missing"
+        )
+    begun = next((run for run in runs if (folder / f"{run.stem}.checkpoint").exists()), None)
+    if begun:
+        raise UserError(
+            f"{printable(folder)} has {printable(begun.stem)} half done: "
+            "--resume goes on with it, --overwrite begins anew"
+        )
+
+
+def refuse_others(folder: Path, runs: Iterable[Run], weights: str, recipes: Sequence[Recipe]) -> None:
+    """Refuse to go on where results only have the names of `runs`; `weights` is the hash of the network's.
+
+    Raises
+    ------
+    UserError
+        If one was made by another network, with other weights or by other parameters, or cannot be read.
+    """
+    parameters = {recipe.name: _essence(recipe) for recipe in recipes}
+    for run in runs:
+        path = sidecar(folder, run)
+        if not path.exists():
+            continue
+        result = read(path)
+        compared = {
+            "another unit": (result.run, run),
+            "another network or other weights": (result.weights_sha256, weights),
+            "other parameters": (_essence(result.parameters), parameters[run.recipe]),
+        }
+        other = next((what for what, (theirs, ours) in compared.items() if theirs != ours), None)
+        if other:
+            picture = printable(folder / result.picture)
+            raise UserError(f"{picture} was made with {other}: name another folder, or --overwrite it")
+
+
+def _essence(recipe: Recipe) -> Recipe:
+    return msgspec.structs.replace(recipe, about="")
