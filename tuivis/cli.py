@@ -211,12 +211,14 @@ def record(output: Path, seconds: float | None, as_json: bool, **given: Any) -> 
 @options.MAKING
 def optimise(recipe: str, seeds: int, minimise: bool, **given: Any) -> None:
     """Make pictures of what units of MODEL want to see."""
+    from tuivis import optimise as work
     from tuivis.engine.optimise import recipes
 
     names = recipes.COMPARED if recipe == "all" else tuple(recipe.split(","))
     changes = (*given["changes"], *(["minimise=true"] if minimise else []))
     found = tuple(recipes.find(name.strip(), changes) for name in names)
-    results, sheets = _make(found, seeds=tuple(range(seeds)), **given)
+    results = _make(found, seeds=tuple(range(seeds)), **given)
+    sheets = work.sheets(given["output"], results)
     printing.print_results(results, len(names) > 1, given["as_json"])
     if given["show"]:
         printing.print_pictures(sheets or [given["output"] / each.picture for each in results])
@@ -225,17 +227,19 @@ def optimise(recipe: str, seeds: int, minimise: bool, **given: Any) -> None:
 @cli.command(epilog=MODEL_HELP)
 @click.argument("model")
 @options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.DEVICE)
-@click.option("--unit", "units", metavar="N", required=True, help="The unit's number, from 0.")
+@click.option("--unit", metavar="N", required=True, type=click.IntRange(min=0), help="The unit's number, from 0.")
 @click.option("--draws", default=300, type=click.IntRange(1, 10_000), help="How many recipes to try.")
 @click.option("--seed", default=0, type=click.IntRange(min=0), help="The same seed draws the same recipes.")
 @options.MAKING
-def search(draws: int, seed: int, **given: Any) -> None:
+def search(unit: int, draws: int, seed: int, **given: Any) -> None:
     """Search for a recipe at random, as the paper did: each draw's picture, ranked, and the best as files."""
     from tuivis import search as work
     from tuivis.engine.optimise import recipes
 
+    if given["existing"] is None:
+        work.refuse_existing(given["output"])
     drawn = tuple(recipes.change(recipe, given["changes"]) for recipe in work.draws(draws, seed))
-    results, _ = _make(drawn, seeds=(0,), **given)
+    results = _make(drawn, seeds=(0,), units=str(unit), **given)
     ranked, written = work.write(given["output"], results)
     printing.print_results(ranked, False, given["as_json"])
     if given["show"]:
@@ -380,13 +384,19 @@ def _check_theme(name: str) -> None:
         raise UserError(f"no theme {printable(name)}{hint}")
 
 
-def _make(recipes: tuple[Any, ...], **given: Any) -> tuple[list[Any], list[Path]]:
-    """Return the results of `tuivis.optimise.make`, and the sheets that it wrote."""
+def _make(recipes: tuple[Any, ...], **given: Any) -> list[Any]:
+    """Return the results of `tuivis.optimise.make`."""
     from tuivis import optimise as work
 
     settings = _settings(**{name: given[name] for name in ("model", "weights", "input", "layer", "device")})
     own = {name: given[name] for name in ("units", "classes", "towards", "film") if name in given}
     existing: Any = given["existing"] or "refuse"
-    outcome = work.make(work.Request(settings, recipes, given["seeds"], given["output"], existing=existing, **own))
+    request = work.Request(settings, recipes, given["seeds"], given["output"], existing=existing, **own)
+    try:
+        outcome = work.make(request)
+    except KeyboardInterrupt:
+        printing.print_notes(["stopped: --resume goes on where it was"])
+        raise
     printing.print_notes(outcome.notes)
-    return outcome.results, outcome.sheets
+    results: list[Any] = outcome.results
+    return results

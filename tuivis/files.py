@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -118,4 +119,6 @@ def partial(path: Path, pid: int) -> Path:
 def refusal(path: Path, error: OSError | ValueError) -> UserError:
     """Return the line that says why `path` cannot be written."""
     reason = str(getattr(error, "strerror", None) or error)
-    return UserError(f"cannot write {printable(path)}: {printable(reason[:1].lower() + reason[1:])}: name another file")
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    advice = "make room there" if full else "name another file"
+    return UserError(f"cannot write {printable(path)}: {printable(reason[:1].lower() + reason[1:])}: {advice}")

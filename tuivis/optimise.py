@@ -19,8 +19,9 @@ from tuivis.config import Settings
 from tuivis.conversation import Conversation, DiedError, conversation, converse
 from tuivis.engine.commands import ListDevices, Load, Open, Optimise
 from tuivis.engine.events import Devices, Finished, JobEnded, JobStarted, Loaded, Opened, Stepped
+from tuivis.engine.optimise.existing import refuse_existing
 from tuivis.engine.optimise.recipes import Recipe
-from tuivis.engine.optimise.results import Result, Run, Target, read, sidecar
+from tuivis.engine.optimise.results import Result, Run, Target, read, runs_of, sidecar
 from tuivis.engine.protocol import Event
 from tuivis.errors import UserError, nearest, printable
 from tuivis.files import harmless_name, write_whole
@@ -67,10 +68,9 @@ class Request:
 
 @dataclass
 class Outcome:
-    """What was made: all results of the request, and the files besides pictures and sidecars."""
+    """What was made: all results of the request, and what was noted on the way."""
 
     results: list[Result] = field(default_factory=list)
-    sheets: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -91,6 +91,8 @@ def parse_units(text: str, count: int) -> list[tuple[int, ...]]:
             if dash:
                 if int(last) >= max(count, 1):
                     raise UserError(f"there is no unit {int(last)}: choose from 0 to {count - 1}")
+                if int(first) > int(last):
+                    raise UserError(f"no units {printable(part)}: write {int(last)}-{int(first)}")
                 found += [(unit,) for unit in range(int(first), int(last) + 1)]
             else:
                 found.append(tuple(int(unit) for unit in part.split("+")))
@@ -100,7 +102,7 @@ def parse_units(text: str, count: int) -> list[tuple[int, ...]]:
 
 
 def make(request: Request) -> Outcome:
-    """Make the pictures, then sheets of them.
+    """Make the pictures.
 
     Raises
     ------
@@ -116,10 +118,11 @@ def make(request: Request) -> Outcome:
         bars = [_Bars(progress, device or "") for device in devices]
 
         async def all_devices() -> None:
+            checked = asyncio.Barrier(len(devices))
             async with asyncio.TaskGroup() as group:
                 for number, device in enumerate(devices):
-                    share = slice(number, None, len(devices))
-                    group.create_task(_work(request, device, share, bars[number], outcome))
+                    place = _Place(device, number, len(devices), checked)
+                    group.create_task(_work(request, place, bars[number], outcome))
 
         try:
             asyncio.run(all_devices())
@@ -127,8 +130,26 @@ def make(request: Request) -> Outcome:
             raise _first(errors) from None
     order = {recipe.name: place for place, recipe in enumerate(request.recipes)}
     outcome.results.sort(key=lambda each: (order[each.run.recipe], each.run.target.units, each.run.seed))
-    outcome.sheets += sheets(request.folder, outcome.results)
     return outcome
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One device of several; all begin once `checked` by each that nothing is in the way."""
+
+    device: str | None
+    number: int
+    of: int
+    checked: asyncio.Barrier
+
+    def share(
+        self, targets: tuple[Target, ...], recipes: tuple[Recipe, ...]
+    ) -> tuple[tuple[Target, ...], tuple[Recipe, ...]]:
+        """Return what this device makes: each target is one device's, or each recipe where those are more."""
+        mine = slice(self.number, None, self.of)
+        if len(targets) >= min(self.of, len(recipes)):
+            return targets[mine], recipes
+        return targets, recipes[mine]
 
 
 class _Bars:
@@ -163,13 +184,13 @@ class _Bars:
         self._progress.update(self.pictures, completed=completed, count=f"{self._done}/{self._total}")
 
 
-async def _work(request: Request, device: str | None, share: slice, bars: _Bars, outcome: Outcome) -> None:
+async def _work(request: Request, place: _Place, bars: _Bars, outcome: Outcome) -> None:
     """Let one device do its share; start its engine again when it dies."""
     existing, deaths = request.existing, 0
     while True:
         try:
             async with conversation(lambda progress: bars.say(progress.text)) as engine:
-                command = await _command(engine, request, device, share, existing)
+                command = await _command(engine, request, place, existing)
                 if command is None:
                     return
                 async for event in _events(engine, command, outcome):
@@ -185,18 +206,21 @@ async def _work(request: Request, device: str | None, share: slice, bars: _Bars,
             outcome.notes.append(f"{error}; started again where it was")
 
 
-async def _command(
-    engine: Conversation, request: Request, device: str | None, share: slice, existing: Existing
-) -> Optimise | None:
+async def _command(engine: Conversation, request: Request, place: _Place, existing: Existing) -> Optimise | None:
     """Return what one device has to do, None if that is nothing."""
-    settings = request.settings
-    loaded = await engine.ask(Load(settings.model, settings.weights, device), Loaded)
+    settings, seeds = request.settings, request.seeds
+    loaded = await engine.ask(Load(settings.model, settings.weights, place.device), Loaded)
     opened = await engine.ask(Open(settings.input), Opened)
     layer, targets = request.targets(loaded, opened.pictures)
     folder, film = str(request.folder.absolute()), request.film
-    if not targets[share]:
+    if existing == "refuse":
+        refuse_existing(request.folder, runs_of(layer, targets, request.recipes, seeds))
+        # What another device writes from now on is in nobody's way.
+        await place.checked.wait()
+    targets, recipes = place.share(targets, request.recipes)
+    if not targets or not recipes:
         return None
-    return Optimise(1, layer, targets[share], request.recipes, request.seeds, folder, existing, film, preview=0)
+    return Optimise(1, layer, targets, recipes, seeds, folder, existing, film, preview=0)
 
 
 async def _events(engine: Conversation, command: Optimise, outcome: Outcome) -> AsyncIterator[Event]:
@@ -208,7 +232,7 @@ async def _events(engine: Conversation, command: Optimise, outcome: Outcome) -> 
             runs = event.runs
         if isinstance(event, JobEnded):
             if event.how != "done":
-                raise UserError(event.message)
+                raise UserError(f"{event.message}; --resume goes on where it was")
             break
     outcome.results += [read(sidecar(Path(command.folder), run)) for run in runs]
 
@@ -294,6 +318,8 @@ def _class(name: str, loaded: Loaded) -> int:
     labels = [label.lower() for label in loaded.labels]
     if name.isdecimal() and int(name) < max(len(labels), 1):
         return int(name)
+    if name.removeprefix("-").isdecimal():
+        raise UserError(f"no class {name}: choose from 0 to {max(len(labels), 1) - 1}")
     if name.lower() not in labels:
         raise UserError(f"no class {printable(name)}{nearest(name, loaded.labels) or ': tuivis lists them under /'}")
     return labels.index(name.lower())

@@ -15,8 +15,10 @@ from PIL import Image
 from tuivis.comparison import score
 from tuivis.engine.optimise.recipes import BUILT_IN, Recipe, changed, toml
 from tuivis.engine.optimise.results import Result
+from tuivis.errors import UserError, printable
 from tuivis.files import write_whole
 
+SHEET = "search.png"
 BEST = 9
 """Draws that become recipe files."""
 _PERCENTILES = [0.0] * 10 + [10.0] * 10 + [20.0] * 5 + [30.0] * 2 + [50.0] * 2 + [80.0] * 2 + [90.0] * 2
@@ -49,6 +51,23 @@ def _draw(chance: random.Random) -> dict[str, Any]:
     return parameters
 
 
+def refuse_existing(folder: Path) -> None:
+    """Refuse to write over what another search wrote.
+
+    Raises
+    ------
+    UserError
+        If its sheet or its recipes are in `folder`.
+    """
+    names = (SHEET, *(_best(place) for place in range(1, BEST + 1)))
+    written = next((name for name in names if (folder / name).exists()), None)
+    if written:
+        raise UserError(
+            f"{printable(folder)} has {written} of another search: name another folder, "
+            "--overwrite it, or --resume that search"
+        )
+
+
 def write(folder: Path, results: Sequence[Result]) -> tuple[list[Result], list[Path]]:
     """Write a contact sheet, the best first, and the best as recipe files; return the results in that order.
 
@@ -69,11 +88,15 @@ def write(folder: Path, results: Sequence[Result]) -> tuple[list[Result], list[P
     heading = ["random search", "each draw's number and score: activation ratio x robustness"]
     data = io.BytesIO()
     sheet.contact_sheet(tiles, captions, heading, columns).save(data, "PNG")
-    written = [folder / "search.png"]
+    written = [folder / SHEET]
     write_whole(written[0], data.getvalue())
     for place, each in enumerate(ranked[:BEST], 1):
-        path = folder / f"best-{place}.toml"
+        path = folder / _best(place)
         recipe = msgspec.structs.replace(each.parameters, name=path.stem, about=f"{each.run.recipe} of a search")
         write_whole(path, toml(recipe).encode())
         written.append(path)
     return ranked, written
+
+
+def _best(place: int) -> str:
+    return f"best-{place}.toml"

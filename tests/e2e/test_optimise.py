@@ -137,6 +137,59 @@ def test_a_search_ranks_its_draws_and_writes_recipes(folder: Path) -> None:
     assert {**shown, "at": None} == {**ranked[0]["parameters"], "name": "best-1", "about": best["about"]}
     assert Path("out/search.png").exists()
 
+    names = {path.name for path in Path("out").iterdir() if path.suffix == ".png"}
+    assert names == {"search.png", *(each["picture"] for each in ranked)}
+    arguments[3] = "1"
+    assert "out has search.png of another search" in error_of("search", "net.py:make", *COMMON, *arguments)
+    assert tomllib.loads(Path("out/best-1.toml").read_text()) == best
+
+
+@pytest.mark.parametrize(
+    ("what", "count"),
+    [
+        (["optimise", "--layer", "0", "--units", "0-3", "--seeds", "2", "--set", "steps=3"], 8),
+        (["optimise", "--layer", "0", "--units", "2", "--recipe", "all", "--set", "steps=3"], 7),
+        (["optimise", "--layer", "0", "--units", "2", "--set", "steps=3"], 1),
+    ],
+)
+def test_several_devices_share_the_work_and_refuse_before_any_of_it(folder: Path, what: list[str], count: int) -> None:
+    command, *arguments = what
+    given = ("net.py:make", "--input", "a.png", "--device", "cpu,cpu", *arguments, "--json")
+    result = tuivis(command, *given, "-o", "out")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert len({each["picture"] for each in found}) == len(found) == count
+    alone = json.loads(tuivis(command, *given, "-o", "alone", "--device", "cpu").stdout)
+    assert [each["picture"] for each in alone] == [each["picture"] for each in found]
+    for each in found[:-1]:
+        Path("out", each["picture"]).unlink()
+        Path("out", each["picture"]).with_suffix(".json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    assert f"has {found[-1]['picture']} already" in error_of(command, *given, "-o", "out")
+    assert before == {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+
+
+def test_ctrl_c_and_a_failure_say_how_to_go_on(folder: Path) -> None:
+    arguments = ["--units", "0-2", "--layer", "1", "--recipe", "pixel", "--set", "steps=3000", "-o", "out"]
+    command = [sys.executable, "-m", "tuivis", "optimise", "net.py:make", *COMMON, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        deadline = time.monotonic() + 60
+        while not list(Path("out").glob("unfinished-*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "stopped: --resume goes on where it was" in errors
+    assert len(list(Path("out").glob("*.checkpoint"))) == 1
+    # What a full disk does to the first file, a folder in its place does, too.
+    Path("out/1-0-pixel-0.png").mkdir()
+    failed = error_of("optimise", "net.py:make", *COMMON, *arguments, "--resume")
+    assert "cannot write" in failed and "--resume goes on where it was" in failed
+    Path("out/1-0-pixel-0.png").rmdir()
+    assert tuivis("optimise", "net.py:make", *COMMON, *arguments, "--resume").returncode == 0
+    assert not list(Path("out").glob("*.checkpoint"))
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -149,6 +202,9 @@ def test_a_search_ranks_its_draws_and_writes_recipes(folder: Path) -> None:
         (["--layer", "1", "--units", "8"], "no unit 8 in layer 1: choose from 0 to 7"),
         (["--layer", "9", "--units", "1"], "no layer 9"),
         (["--units", "one"], "no units one: write 0-15,130"),
+        (["--units", "3-1"], "no units 3-1: write 1-3"),
+        (["--classes", "4"], "no class 4: choose from 0 to 3"),
+        (["--classes", "-1"], "no class -1: choose from 0 to 3"),
         (["--towards", "b.png"], "no picture b.png among the inputs: did you mean a.png?"),
         (["--towards", "short.npy"], "short.npy holds 3 numbers: the layer has 4 units"),
         (["--towards", "odd.npy"], "odd.npy is no .npy file of numbers"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -70,3 +71,13 @@ def test_a_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
     path.touch()
     (tmp_path / "net-_blocks.10-2.png").symlink_to("nowhere")
     assert unused(path) == tmp_path / "net-_blocks.10-3.png"
+
+
+def test_a_full_disk_asks_for_room_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"a\.png: no space left on device: make room there"):
+        write_whole(tmp_path / "a.png", b"picture")
+    assert not list(tmp_path.iterdir())
