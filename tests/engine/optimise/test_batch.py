@@ -11,11 +11,14 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Generator, Tensor
 
-from tests.engine.networks import WANT_OF_MEMORY
+from tests.engine.networks import WANT_OF_MEMORY, network
 from tests.engine.optimise.samples import SHAPE, batch_of, finished, small_network, truncated
-from tuivis.engine.optimise.batch import Room
+from tuivis.engine.optimise.batch import Batch, Room, Setting
+from tuivis.engine.optimise.objectives import Objectives, position
+from tuivis.engine.optimise.parametrisations import Space, make
 from tuivis.engine.optimise.recipes import BUILT_IN, Recipe, changed
 from tuivis.engine.optimise.results import Verdict
+from tuivis.engine.truncation import Truncated
 from tuivis.errors import UserError
 
 RECIPES = ("yosinski-1-free", "yosinski-3-free", "yosinski-4", "distill", "maco", "pixel")
@@ -174,6 +177,33 @@ def test_the_room_grows_to_the_batch() -> None:
         batch.step(room)
         finished_sizes.append(room.size)
     assert finished_sizes[:2] == [4, 6]
+
+
+@pytest.mark.parametrize("objective", ["position", "channel"])
+def test_token_units_of_a_transformer_rise_at_their_place(objective: str) -> None:
+    """The network has 4 x 4 tokens of 48 units, and one that is the class."""
+    model, example, layers = network("vit")
+    truncated = Truncated(model.requires_grad_(False), layers, "encoder.layers.encoder_layer_0", example)
+    assert truncated.shape == (48, 4, 4)
+    recipe = short("pixel", objective=objective, at=[1, 2] if objective == "position" else None)
+    shape, space = (3, 64, 64), Space(torch.full((3, 1, 1), -1.0), torch.full((3, 1, 1), 2.0))
+    made = make(recipe, shape, space, torch.empty(0))
+    objectives = Objectives(torch.eye(48)[[5, 9]], position(recipe, truncated.shape))
+    setting = Setting(recipe, truncated, space, made, shape, 1.0, torch.device("cpu"))
+    batch = finished(Batch(setting, objectives, [Generator().manual_seed(0), Generator().manual_seed(1)]))
+    # Read from the module itself: the class token comes first, the others row by row.
+    read: list[Tensor] = []
+    hook = model.get_submodule("encoder.layers.encoder_layer_0").register_forward_hook(lambda _m, _i, o: read.append(o))
+    with torch.no_grad():
+        model(space.input(batch.kept()))
+    hook.remove()
+    for number, unit in enumerate((5, 9)):
+        tokens = read[0][number, 1:, unit]
+        value = float(tokens[1 * 4 + 2] if objective == "position" else tokens.mean())
+        record = batch.records[number]
+        assert record.objective[0] is not None
+        assert value == pytest.approx(record.objective[-1], abs=1e-3)
+        assert value > record.objective[0] + 0.1
 
 
 def test_progress01_is_the_probability_of_the_class() -> None:

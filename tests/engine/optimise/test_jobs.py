@@ -128,6 +128,7 @@ async def test_results_are_on_disk_with_all_their_numbers(engine: Engine, tmp_pa
         assert len(result.record.objective) == 5
         assert result.parameters.steps == 5
         assert len(result.weights_sha256) == 64
+        assert result.versions.keys() == {"tuivis", "torch", "torchvision", "numpy"}
         assert result.quality.diversity is not None
         assert 0 < result.quality.diversity < 1
         assert result.quality.rank >= 1

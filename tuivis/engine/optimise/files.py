@@ -74,8 +74,10 @@ def write_film(path: Path, frames: list[Tensor]) -> None:
         for image in images:
             writer.write(image)
         writer.release()
-        if not Path(name).exists():
-            raise UserError(f"cannot write {printable(path)}: this OpenCV writes no MP4")
+        # The writer itself does not say that it failed.
+        written = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        if not written.isOpened() or written.get(cv2.CAP_PROP_FRAME_COUNT) != len(images):
+            raise UserError(f"cannot write {printable(path)}: {folder} is full, or this OpenCV writes no MP4")
         write_whole(path, Path(name).read_bytes())
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tuivis import __version__
 from tuivis.engine.events import Finished, JobStarted, Preview, Stepped
 from tuivis.engine.models import Model
 from tuivis.engine.optimise import files, parametrisations, photographs, plan
@@ -256,7 +257,7 @@ class Job:
             weights=self._model.weights,
             weights_sha256=self._hash,
             device=str(self._model.device),
-            versions={name: version(name) for name in ("torch", "numpy")},
+            versions={"tuivis": __version__} | {name: version(name) for name in ("torch", "torchvision", "numpy")},
             parameters=batch.setting.recipe,
             position=batch.objectives.at,
             label=self._label(run),
