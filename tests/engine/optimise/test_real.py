@@ -26,12 +26,14 @@ SHAPE = (3, 224, 224)
     [
         ("distill", {"steps": 24}),
         ("yosinski-1-free", {"steps": 16}),
+        ("yosinski-2-free", {"steps": 24}),
         ("yosinski-3-free", {"steps": 24}),
+        ("yosinski-4-free", {"steps": 24}),
         ("maco", {"steps": 40, "crops": 3, "crop_size": 0.5}),
         ("pixel", {"steps": 16}),
     ],
 )
-def test_a_flamingo_reaches_majority(name: str, changes: dict[str, Any]) -> None:
+def test_a_flamingo_reaches_majority_in_a_picture_that_shows_something(name: str, changes: dict[str, Any]) -> None:
     model, batch, layers = network("efficientnet_lite0")
     model.requires_grad_(False)
     truncated = Truncated(model, layers, "output", batch)
@@ -50,3 +52,5 @@ def test_a_flamingo_reaches_majority(name: str, changes: dict[str, Any]) -> None
     quality = Judge(truncated, space, natural).judge(optimised.kept()[0], objectives)
     assert quality.objective > 2 * quality.strongest
     assert -4 < quality.natural_slope < -1.5
+    # One or two levels of 255 are enough to fool the network, but nobody sees them.
+    assert float(optimised.kept()[0].std()) * 255 > 2.5

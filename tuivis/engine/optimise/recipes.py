@@ -119,8 +119,8 @@ _YOSINSKI: dict[str, Any] = {
     "ascent": "gradient",
 }
 _FREE: dict[str, Any] = {"policy": "progress", "relative": True, "max_rate": 1e8}
-_DESIRED = {"1": 50.0, "2": 150.0, "3": 400.0, "4": 20.0}
-"""What a row's regularisers take off again: found on EfficientNet-Lite0, where too little is gray, too much noise."""
+_DESIRED = {"1": 250.0, "2": 400.0, "3": 400.0, "4": 250.0}
+"""What a row's regularisers take off again: found on EfficientNet-Lite0, where a fifth is gray, tenfold is noise."""
 
 _DISTILL: dict[str, Any] = {
     "about": "decorrelated Fourier coefficients under random transforms (Olah et al. 2017)",
