@@ -271,6 +271,8 @@ def _made(sidecar: Path) -> Made | None:
         channel=channel,
         robustness=1.0 if result.quality.robustness is None else result.quality.robustness,
         seen=result.quality.mean if channel else result.quality.maximum,
+        ratio=result.quality.ratio,
+        rank=result.quality.rank,
     )
 
 

@@ -42,6 +42,10 @@ class Made:
     robustness: float = 1.0
     """The share of the value that is left under shifts and scales."""
     seen: float | None = None
+    ratio: float | None = None
+    """The highest value over that of the strongest of the photographs, where both are positive."""
+    rank: int = 0
+    """The unit's place in its layer, 1 is the strongest."""
 
     @property
     def standing(self) -> float:

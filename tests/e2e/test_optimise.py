@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_pictures_sidecars_squares_and_sheets(folder: Path) -> None:
     what = ["--classes", "dog,tabby cat", "--units", "3", "--seeds", "2"]
-    arguments = [*what, "--set", "steps=4", "-o", "out", "--json"]
+    arguments = [*what, "--set", "steps=4", "-o", "out", "--json", "--video"]
     result = tuivis("optimise", "net.py:make", *COMMON, *arguments)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
@@ -54,7 +54,7 @@ def test_pictures_sidecars_squares_and_sheets(folder: Path) -> None:
     names = {path.name for path in Path("out").iterdir()}
     pictures = {f"output-{unit}-distill-{seed}" for unit in (0, 1, 3) for seed in (0, 1)}
     squares = {f"output-{unit}-distill-seeds.png" for unit in (0, 1, 3)}
-    assert names == {f"{name}.{kind}" for name in pictures for kind in ("png", "json")} | squares | {
+    assert names == {f"{name}.{kind}" for name in pictures for kind in ("png", "json", "mp4")} | squares | {
         "output-distill-sheet.png"
     }
     again = error_of("optimize", "net.py:make", *COMMON, *arguments)

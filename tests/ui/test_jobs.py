@@ -105,6 +105,9 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
         numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
         assert best.verdict in numbers and f"picture {best.seen:.4g}" in numbers
         assert running.state.unit is not None and f"input mean {running.state.unit.mean:.4g}" in numbers
+        quality = results[best.run.recipe, best.run.seed].quality
+        assert quality.ratio is not None and f"{quality.ratio:.3g}× photo" in numbers
+        assert f"rank {quality.rank}" in numbers and f"{quality.robustness or 1:.0%}" in numbers
         await running.press("l")
         await running.until(lambda: not panel_has_pictures(running))
 
@@ -169,7 +172,8 @@ async def test_quitting_loses_nothing_and_r_finishes_what_was_left(tmp_path: Pat
         await running.until(lambda: running.state.jobs.jobs[1].status == "working")
         await running.pilot.press("k", "c")
         await running.until(lambda: status(running) == "cancelled")
-    assert len(unfinished(config.pictures_path())) == 1
+        cancelled = job(running).command.targets
+    assert cancelled not in [each.optimise.targets for each in unfinished(config.pictures_path())]
 
 
 async def test_a_killed_optimiser_starts_again_and_the_explorer_does_not_notice(tmp_path: Path) -> None:

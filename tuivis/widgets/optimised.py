@@ -175,7 +175,17 @@ def _numbers(state: State, width: int) -> list[str]:
     when = "" if best.majority is None else f" at step {best.majority}"
     verdict = best.verdict if len(best.verdict + when) > width else best.verdict + when
     picture = [] if best.seen is None else [f"picture {best.seen:.4g}"]
-    return [verdict, sparkline(best.curve, width), *_joined([*_input(state, best.channel), *picture], width)]
+    values = _joined([*_input(state, best.channel), *picture], width)
+    return [verdict, sparkline(best.curve, width), *values, _quality(best, width)]
+
+
+def _quality(made: Made, width: int) -> str:
+    """Return how good a picture is: next to the photographs, under shifts and scales, and in its layer."""
+    parts = [f"rank {made.rank}", f"{made.robustness:.0%} robust"]
+    if made.ratio is not None:
+        parts.insert(0, f"{made.ratio:.3g}× photographs")
+    line = " · ".join(parts)
+    return line if len(line) <= width else line.replace(" photographs", " photos").replace(" robust", "")
 
 
 def _input(state: State, channel: bool) -> list[str]:
