@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
@@ -33,8 +34,8 @@ class Made:
     path: str
     pixels: NDArray[np.uint8]
     curve: tuple[float, ...]
-    value: float
-    strongest: float
+    value: float | None
+    strongest: float | None
     verdict: str
     majority: int | None
     channel: bool
@@ -50,7 +51,8 @@ class Made:
     @property
     def standing(self) -> float:
         """What tells better pictures from worse: noise has high values, too, but loses them at the first shift."""
-        return self.value * self.robustness if self.value > 0 else self.value
+        value = -math.inf if self.value is None else self.value
+        return value * self.robustness if value > 0 else value
 
 
 @dataclass(frozen=True, eq=False)

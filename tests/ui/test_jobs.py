@@ -100,7 +100,8 @@ async def test_p_makes_pictures_that_stand_in_the_unit_panel_with_both_values(tm
         shown = running.app.explore.query_one(OptimisedPicture).picture
         assert shown is not None
         best = max(
-            made, key=lambda each: each.value * (results[each.run.recipe, each.run.seed].quality.robustness or 1)
+            made,
+            key=lambda each: (each.value or 0) * (results[each.run.recipe, each.run.seed].quality.robustness or 1),
         )
         numbers = running.app.explore.query_one(OptimisedNumbers).render().plain
         assert best.verdict in numbers and f"picture {best.seen:.4g}" in numbers

@@ -52,6 +52,34 @@ def gray():
 
 def five():
     return make(5, (5, 20, 36))
+
+class Spoil(nn.Module):
+    def __init__(self, spoil):
+        super().__init__()
+        self.spoil = spoil
+
+    def forward(self, x):
+        return self.spoil(x)
+
+def spoilt(first=lambda x: x, last=lambda x: x):
+    net = make()
+    net[0][2].weight.data[2] = 0
+    net[0].insert(0, Spoil(first))
+    net[0].append(Spoil(last))
+    return net
+
+def broken():
+    def look(x):
+        return torch.stack([torch.full_like(y, torch.nan) if i == 1 else y for i, y in enumerate(x.unbind(1))], 1)
+    return spoilt(last=look)
+
+def greedy():
+    # Memory enough to look, not to learn.
+    def look(x):
+        if x.requires_grad:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return x
+    return spoilt(look)
 """
 
 
@@ -170,7 +198,8 @@ async def test_a_unit_at_a_position_is_compared_by_the_maxima_of_its_maps(engine
     values = event.activations.numpy()[1]
     assert quality.maximum == pytest.approx(float(values.max()), abs=1e-4)
     assert quality.mean == pytest.approx(float(values.mean()), abs=1e-4)
-    assert quality.highest is not None and quality.objective < quality.highest
+    assert quality.highest and quality.strongest and quality.objective is not None
+    assert quality.objective < quality.highest
     assert quality.ratio == pytest.approx(quality.highest / quality.strongest)
 
 
@@ -391,6 +420,27 @@ async def test_a_full_disk_ends_the_job_and_keeps_what_was_done(engine: Engine, 
     assert "cannot write" in ended.message
     assert read(out / "0-0-pixel-0.json").quality.rank >= 1
     assert len(unfinished(tmp_path)) == 1
+
+
+async def test_what_is_no_number_and_what_has_no_gradient_is_a_verdict(tmp_path: Path, folder: Path) -> None:
+    engine = await ready(tmp_path, folder, "broken")
+    engine.send(command(tmp_path / "out", units=(0, 1, 2)))
+    assert (await until(engine, JobEnded))[-1] == JobEnded(7, "done")
+    await engine.close()
+    fine, broken, dead = (read(tmp_path / "out" / f"0-{unit}-pixel-0.json") for unit in range(3))
+    assert fine.record.verdict in (Verdict.success, Verdict.failure) and fine.quality.objective is not None
+    assert broken.record.verdict is Verdict.not_a_number
+    assert broken.quality.objective is None and broken.quality.strongest is None
+    assert dead.record.verdict is Verdict.zero_gradient and len(dead.record.objective) == 1
+
+
+async def test_too_little_memory_for_one_picture_ends_the_job_and_not_the_engine(tmp_path: Path, folder: Path) -> None:
+    engine = await ready(tmp_path, folder, "greedy")
+    engine.send(command(tmp_path / "out"))
+    assert "too little memory for one picture" in await refusal(engine)
+    engine.send(Read(1, 0, "0"))
+    await until(engine, Activations)
+    await engine.close()
 
 
 def test_messages_survive_the_wire(tmp_path: Path) -> None:

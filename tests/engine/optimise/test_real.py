@@ -50,6 +50,7 @@ def test_a_flamingo_reaches_majority_in_a_picture_that_shows_something(name: str
         optimised.step(room)
     assert optimised.records[0].majority is not None
     quality = Judge(truncated, space, natural).judge(optimised.kept()[0], objectives)
+    assert quality.objective and quality.strongest and quality.natural_slope
     assert quality.objective > 2 * quality.strongest
     assert -4 < quality.natural_slope < -1.5
     # One or two levels of 255 are enough to fool the network, but nobody sees them.

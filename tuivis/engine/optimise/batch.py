@@ -56,7 +56,7 @@ class Room:
             If that was a single one.
         """
         if used <= 1:
-            raise UserError("too little memory for one picture: free some, choose an earlier layer or --device cpu")
+            raise too_little_memory()
         self.size = self._most = used // 2
 
 
@@ -241,6 +241,11 @@ class Batch:
         self.step_number = int(saved["step"])  # type: ignore[call-overload]
         for generator, state in zip(self.generators, saved["generators"], strict=True):  # type: ignore[call-overload]
             generator.set_state(state)
+
+
+def too_little_memory() -> UserError:
+    """Return what to say where not even one picture goes through the network."""
+    return UserError("too little memory for one picture: free some, choose an earlier layer or --device cpu")
 
 
 def _joined(parts: Sequence[Tensor | None], device: torch.device) -> Tensor | None:

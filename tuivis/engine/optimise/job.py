@@ -19,7 +19,7 @@ from tuivis import __version__
 from tuivis.engine.events import Finished, JobStarted, Preview, Stepped
 from tuivis.engine.models import Model
 from tuivis.engine.optimise import files, parametrisations, photographs, plan
-from tuivis.engine.optimise.batch import Batch, Room, Setting
+from tuivis.engine.optimise.batch import Batch, Room, Setting, too_little_memory
 from tuivis.engine.optimise.existing import refuse_existing, refuse_others
 from tuivis.engine.optimise.manifest import Manifest
 from tuivis.engine.optimise.objectives import position
@@ -31,7 +31,7 @@ from tuivis.engine.sources import Pictures
 from tuivis.engine.taps import Layers
 from tuivis.engine.truncation import Truncated
 from tuivis.engine.values import Array
-from tuivis.errors import UserError, printable
+from tuivis.errors import UserError, is_out_of_memory, printable
 from tuivis.files import write_whole
 
 TOGETHER = {"cpu": 16, "cuda": 256}
@@ -71,8 +71,7 @@ class Job:
             refuse_existing(self._folder, self.runs)
         if command.existing == "resume":
             refuse_others(self._folder, self.runs, self._hash, command.recipes)
-        example = torch.zeros(1, *model.input_shape, device=model.device)
-        self._network = Truncated(model.module, layers, command.layer, example)
+        self._network = _truncated(model, layers, command.layer)
         for recipe in command.recipes:
             position(recipe, self._network.shape)
         self._room = Room(command.batch or 8, AT_ONCE.get(model.device.type))
@@ -293,6 +292,13 @@ class Job:
     def _identity(self, recipe: Recipe) -> str:
         """Return what a checkpoint must have in common with this job: all that its pictures come from."""
         return hashlib.sha256(msgspec.json.encode((self._hash, self._seen, recipe, self.command.film))).hexdigest()
+
+
+def _truncated(model: Model, layers: Layers, layer: str) -> Truncated:
+    try:
+        return Truncated(model.module, layers, layer, torch.zeros(1, *model.input_shape, device=model.device))
+    except Exception as error:
+        raise (too_little_memory() if is_out_of_memory(error) else error) from None
 
 
 def _verdict(record: Record, rank: int) -> Verdict:

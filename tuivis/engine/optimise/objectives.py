@@ -34,7 +34,8 @@ class Objectives:
 
     def __call__(self, activation: Tensor) -> Tensor:
         """Return each sample's value, (N,), to be maximised after multiplying with `sign`."""
-        return (self._reduced(activation) * self.weights).sum(1)
+        # Zero times what is no number would be none: a broken unit must not spoil the others.
+        return (self._reduced(activation).masked_fill(self.weights == 0, 0) * self.weights).sum(1)
 
     def _reduced(self, activation: Tensor) -> Tensor:
         values = activation.mean((2, 3)) if self.at is None else activation[:, :, self.at[0], self.at[1]]
@@ -45,6 +46,7 @@ class Objectives:
         if self.at is None:
             return self(activation)
         values = activation.softmax(1) if self.softmax else activation
+        values = values.masked_fill((self.weights == 0)[:, :, None, None], 0)
         return self.sign * (self.sign * torch.einsum("nuhw,nu->nhw", values, self.weights)).amax((1, 2))
 
     def rank(self, activation: Tensor) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import msgspec
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -37,14 +39,15 @@ class Judge:
         activation = self.activation(picture)
         sign = objective.sign
         there = objective.repeat(len(self.photographs.images))
-        natural = there.anywhere(self.photographs.activations.to(activation.device))
-        strongest = float(sign * (sign * natural).max())
+        natural = sign * there.anywhere(self.photographs.activations.to(activation.device))
+        natural = natural[natural.isfinite()]
+        strongest = sign * float(natural.max()) if len(natural) else math.nan
         value, peak = float(objective(activation)), float(objective.anywhere(activation))
         seen = objective.repeat(len(_VIEWS)).anywhere(self.activation_of_views(picture)).double()
         worst = float(sign * torch.quantile(sign * seen, 0.05))
         positive = sign * peak > 0
         maximum, mean = self._of_unit(picture, objective)
-        return Quality(
+        numbers = Quality(
             objective=value,
             strongest=strongest,
             ratio=peak / strongest if sign * strongest > 0 else None,
@@ -60,6 +63,8 @@ class Judge:
             maximum=maximum,
             mean=mean,
         )
+        unknown = [name for name, number in msgspec.structs.asdict(numbers).items() if not math.isfinite(number or 0)]
+        return msgspec.structs.replace(numbers, **dict.fromkeys(unknown))
 
     def _of_unit(self, picture: Tensor, objective: Objectives) -> tuple[float | None, float | None]:
         """Return the maximum and the mean of the map of the objective's unit, None if it is not one unit."""

@@ -42,7 +42,7 @@ class Record(msgspec.Struct):
 
 
 class Quality(msgspec.Struct, frozen=True):
-    """A picture in numbers, on the clean picture as it is in the file.
+    """A picture in numbers, on the clean picture as it is in the file; None is what is no finite number.
 
     Attributes
     ----------
@@ -69,14 +69,14 @@ class Quality(msgspec.Struct, frozen=True):
         Share of the values that are 0 or 255.
     """
 
-    objective: float
-    strongest: float
+    objective: float | None
+    strongest: float | None
     ratio: float | None
     robustness: float | None
     robustness_5: float | None
     rank: int
-    slope: float
-    natural_slope: float
+    slope: float | None
+    natural_slope: float | None
     variation: float
     natural_variation: float
     saturated: float
