@@ -1,10 +1,11 @@
-"""Remakes the documentation's optimised pictures: `make pictures`."""
+"""Remakes the documentation's optimised pictures: `make pictures`, or one of them by its name."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +18,53 @@ from tuivis.optimise import Request, make
 from tuivis.render.sheet import contact_sheet
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What is made, and how it is laid out: so many columns, each picture `side` pixels wide."""
+
+    recipes: tuple[str, ...]
+    classes: str = ""
+    layer: str = ""
+    units: str = ""
+    changes: tuple[str, ...] = ()
+    columns: int = 4
+    side: int = 224
+
+
 SHEETS = {
-    "classes": ("flamingo,banana,espresso", ("distill",)),
-    "recipes": ("flamingo", ("distill", "maco", "yosinski-2-free", "pixel")),
+    "classes": Sheet(("maco",), classes="flamingo,goldfish,volcano,daisy"),
+    "recipes": Sheet(("yosinski-1-free", "yosinski-3-free", "distill", "pixel"), classes="flamingo"),
+    "layer": Sheet(("distill",), layer="_blocks.10", units="0-23", changes=("steps=256",), columns=8, side=112),
 }
-"""By name: the classes, and the recipes."""
 
 
-def main() -> int:
-    """Write each sheet, in one row."""
+def main(names: Sequence[str]) -> int:
+    """Write the sheets of these names; without any, all of them."""
     FOLDER.mkdir(exist_ok=True)
-    for name, (classes, recipes) in SHEETS.items():
+    for name in names or SHEETS:
+        sheet = SHEETS[name]
+        recipes = tuple(find(recipe, sheet.changes) for recipe in sheet.recipes)
         with tempfile.TemporaryDirectory() as folder:
-            request = Request(Settings(), tuple(map(find, recipes)), (0,), Path(folder), classes=classes)
-            sheet(make(request).results, Path(folder)).save(FOLDER / f"{name}.png", optimize=True)
+            settings = Settings(layer=sheet.layer)
+            request = Request(settings, recipes, (0,), Path(folder), units=sheet.units, classes=sheet.classes)
+            drawn(sheet, make(request).results, Path(folder)).save(FOLDER / f"{name}.png", optimize=True)
     return 0
 
 
-def sheet(results: Sequence[Result], folder: Path) -> Image.Image:
-    """Return the pictures, each under its class and recipe."""
-    pictures = [np.asarray(Image.open(folder / each.picture).convert("RGB")) for each in results]
-    captions = [f"{each.label}, {each.run.recipe}" for each in results]
-    return contact_sheet(pictures, captions, (), len(results)).quantize(256)
+def drawn(sheet: Sheet, results: Sequence[Result], folder: Path) -> Image.Image:
+    """Return the pictures, each under its class or unit, or under its recipe if there are several."""
+    pictures = []
+    for each in results:
+        with Image.open(folder / each.picture) as picture:
+            pictures.append(
+                np.asarray(picture.convert("RGB").resize((sheet.side, sheet.side), Image.Resampling.LANCZOS))
+            )
+    several = len(sheet.recipes) > 1
+    captions = [each.run.recipe if several else each.label or each.run.target.title for each in results]
+    return contact_sheet(pictures, captions, (), sheet.columns).quantize(256)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
