@@ -9,9 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.clips import number_in, write_clip
 from tests.ui.explorer import Explorer, explorer
 from tuivis.config import Settings
 from tuivis.engine import models
+from tuivis.engine.decoder import Decoder
 from tuivis.engine.events import Backward
 from tuivis.engine.sources import open_pictures
 from tuivis.intents import PositionPicked, UnitChosen
@@ -272,6 +274,47 @@ async def test_a_small_terminal_shows_before_after_and_change() -> None:
         for line, now, before in zip(text(running, Predictions).splitlines(), frame.top, frame.before, strict=False):
             change = f"{round(now.probability, 2) - round(before, 2):+.2f}".replace("0.", ".")
             assert line.endswith(f"→{now.probability:.2f} {change}".replace("→0.", "→."))
+
+
+async def test_backward_passes_and_what_is_off_go_with_the_frames_of_a_video(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", range(200), rate=10, size=(256, 256))
+    async with explorer(Settings(layer=LAYER, unit=57, input=(str(clip),))) as running:
+
+        def number() -> int:
+            assert running.state.frame is not None
+            return number_in(running.state.frame.pixels.numpy())
+
+        # Unit 58 is off; it has no share in the map of unit 57, which is frozen.
+        await running.press("b", "d", "l", "x")
+        seen = set[int]()
+        while len(seen) < 4:
+            await running.until(
+                lambda: number() not in seen and bool(running.state.frame and running.state.frame.before)
+            )
+            seen.add(number())
+        await running.pilot.press("space")
+        for key in ("v", "v", "v"):
+            await running.press(key)
+        assert running.state.playback.paused and running.state.frame is not None
+        shown, found = running.state.frame, await backward(running)
+        reference = Reference()
+        decoder = Decoder(clip)
+        assert all(decoder.grab() for _ in range(number() + 1))
+        pixels = decoder.pixels()
+        decoder.close()
+        assert pixels is not None
+        reference.batch = reference.model.preprocess(pixels).unsqueeze(0)
+        assert np.abs(found.pixels.numpy().astype(int) - raw(reference.gradient(57))).max() <= 1
+        layer = reference.module.get_submodule(LAYER)
+        probabilities = []
+        with torch.no_grad():
+            for units in (torch.tensor([], dtype=torch.long), torch.tensor([58])):
+                hook = layer.register_forward_hook(lambda _m, _i, out, units=units: out.index_fill(1, units, 0))
+                probabilities.append(reference.module(reference.batch)[0].softmax(0))
+                hook.remove()
+        for prediction, before in zip(shown.top, shown.before, strict=True):
+            assert before == pytest.approx(float(probabilities[0][prediction.index]), abs=1e-4)
+            assert prediction.probability == pytest.approx(float(probabilities[1][prediction.index]), abs=1e-4)
 
 
 async def test_i_sorts_by_what_units_do_for_the_class() -> None:

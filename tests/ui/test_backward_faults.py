@@ -276,7 +276,9 @@ async def test_an_output_of_integers_or_complex_numbers_has_no_classes_and_units
         await running.until(lambda: "The model's output has no classes" in running.state.note)
         await running.pilot.press("i", "i")
         await running.until(lambda: running.state.view.order == "index")
-        assert running.state.phase == "ready"
+        await running.press("x")
+        await running.until(lambda: running.state.unit is not None and running.state.unit.maximum == 0)
+        assert running.state.phase == "ready" and not running.state.trouble
 
 
 @pytest.mark.parametrize("output", ["y.argmax(1)", "torch.fft.fft(y)"])

@@ -315,7 +315,8 @@ class Viewer:
     def _probabilities_before(self, show: Show) -> torch.Tensor:
         """Return the probabilities with nothing off; to be called first while nothing is."""
         if self._whole is None or self._whole[0] != show.seen:
-            output, _, _ = self._timed_forward(self._batch(self.inputs.image(show)), self.layers.output)
+            # Any layer does: the output comes along.
+            output, _, _ = self._timed_forward(self._batch(self.inputs.image(show)), show.layer)
             self._whole = show.seen, _probabilities(output)
         return self._whole[1]
 
