@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ import torch
 from tests.ui.explorer import Explorer, explorer
 from tests.ui.test_backward import LAYER, Reference, backward, raw, text
 from tuivis.config import Settings
+from tuivis.engine.fields import around
 from tuivis.engine.values import Box
 from tuivis.intents import UnitChosen
 from tuivis.render import colormap
@@ -28,6 +32,25 @@ async def cropped(running: Explorer) -> tuple[Box, np.ndarray]:
     return found.field, crop.picture.rgb()
 
 
+def grown(reference: Reference, above: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """What each unit of the layer `above`, and each class, takes from unit 57's map growing, by finite differences."""
+    model, batch = copy.deepcopy(reference.module).double(), reference.batch.double()
+    kept: list[torch.Tensor] = []
+    model.get_submodule(above).register_forward_hook(lambda _m, _i, out: kept.append(out[0]))
+    outputs = []
+    for factor in (1 - 1e-4, 1 + 1e-4):
+
+        def grow(_m: torch.nn.Module, _i: object, out: torch.Tensor, factor: float = factor) -> torch.Tensor:
+            return torch.cat([out[:, :57], out[:, 57:58] * factor, out[:, 58:]], 1)
+
+        hook = model.get_submodule(LAYER).register_forward_hook(grow)
+        with torch.no_grad():
+            outputs.append(model(batch)[0])
+        hook.remove()
+    shares = ((kept[1] - kept[0]) / 2e-4 * (kept[0] + kept[1]) / 2).sum((1, 2))
+    return shares, (outputs[1] - outputs[0]) / 2e-4
+
+
 def inside(box: Box, pixels: np.ndarray) -> np.ndarray:
     return pixels[..., box.top : box.top + box.height, box.left : box.left + box.width]
 
@@ -45,15 +68,18 @@ async def test_the_panel_names_field_relatives_and_classes_and_keys_visit_them()
         for layer in ("_blocks.9", LAYER):
             reference.module.get_submodule(layer).register_forward_hook(lambda _m, _i, out: kept.append(out))
         leaf = reference.batch.clone().requires_grad_()
-        output = reference.module(leaf)
+        reference.module(leaf)
         below, unit = kept
         shares = (torch.autograd.grad((unit[0, 57] ** 2).sum() / 2, below, retain_graph=True)[0] * below)[0].sum((1, 2))
         assert [share.unit for share in found.feeding] == shares.abs().argsort(descending=True)[:4].tolist()
         assert f"fed by {found.below}" in shown and found.below == "_blocks.9"
-        strongest = found.up[0]
-        push = (torch.autograd.grad(output[0, strongest.unit], unit)[0] * unit)[0, 57].sum()
-        assert strongest.value == pytest.approx(float(push.detach()), rel=1e-3)
-        assert strongest.label in shown
+        fed, pushed = grown(reference, found.above)
+        assert [share.unit for share in found.fed] == fed.abs().argsort(descending=True)[:4].tolist()
+        assert [share.unit for share in found.up] == pushed.argsort(descending=True)[:4].tolist()
+        assert [share.unit for share in found.down] == pushed.argsort()[:4].tolist()
+        for share in (*found.up, *found.down):
+            assert share.value == pytest.approx(float(pushed[share.unit]), rel=1e-3)
+        assert found.up[0].label in shown and found.down[0].label[:8] in shown
         lime = colormap.coarsen(np.array([colormap.SELECTED], np.uint8), 16)[0]
 
         def boxed() -> bool:
@@ -86,6 +112,25 @@ async def test_the_crop_is_what_the_input_shows_in_the_box(size: tuple[int, int]
         factor = shown.shape[0] // field.height
         assert shown.shape == (factor * field.height, factor * field.width, 3)
         assert np.array_equal(shown[::factor, ::factor].transpose(2, 0, 1), inside(field, seen))
+
+
+async def test_the_boxes_on_the_input_are_those_of_the_fields() -> None:
+    async with explorer(Settings(layer="_blocks.0", unit=9), size=(200, 60), protocol="kitty") as running:
+        await cropped(running)
+        found, pane = running.state.relations, running.app.explore.query_one(UnitMap)
+        assert found is not None and found.field is not None and found.effective is not None
+
+        def marked(*colours: int) -> Box | None:
+            """Return the box around what has these colours, in pixels of the input."""
+            if pane.picture is None or pane.picture.heat is None:
+                return None
+            levels = pane.picture.heat.levels
+            factor = levels.shape[0] // 224
+            found = around(np.isin(levels, colormap.coarsen(np.array(colours, np.uint8), 16)))
+            return found and Box(*(each // factor for each in msgspec.structs.astuple(found)))
+
+        await running.until(lambda: marked(colormap.SELECTED, colormap.FROZEN) == found.field)
+        assert marked(colormap.FROZEN) == found.effective
 
 
 async def test_the_effective_field_holds_95_percent_of_the_gradient_at_the_strongest_position() -> None:
