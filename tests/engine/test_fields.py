@@ -143,6 +143,7 @@ PICKS: dict[str, Callable[[Tensor], Tensor]] = {
     "maximum": lambda x: torch.maximum(x, x.roll(2, 3)),
     "clamp": lambda x: x.clamp(0, 0.01),
     "abs": lambda x: (x * 0.5).abs(),
+    "spectrum": lambda x: (torch.fft.fft2(x) * torch.fft.fft2(x.relu())).abs(),
     "gate": lambda x: x * F.relu(x.roll(3, 2) - 1),
     "softmax": lambda x: (60 * x.clamp(-0.6, 0.6)).softmax(3),
     "softmax over positions": lambda x: (60 * x.clamp(-0.6, 0.6)).flatten(2).softmax(2).view(x.shape),

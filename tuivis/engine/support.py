@@ -25,15 +25,15 @@ _ELEMENTWISE = frozenset(
     | {"Sigmoid", "Hardsigmoid", "Hardswish", "Hardshrink", "Softshrink", "Exp"}
 )
 _PRODUCTS = frozenset({"Mul", "Div"})
-_ALONG = frozenset(
-    {"Max", "Min", "Amax", "Amin", "Aminmax", "Topk", "Sort", "Kthvalue", "Median", "Cummax", "Cummin", "LogSoftmax"}
-)
+_ALONG = frozenset({"Max", "Min", "Amax", "Amin", "Aminmax", "Topk", "Sort", "Kthvalue", "Median", "LogSoftmax"})
 _SOFTMAX = frozenset({"Softmax", "SafeSoftmax"})
 _POOLING = ("MaxPool", "AdaptiveMaxPool", "FractionalMaxPool")
 _MASKED = torch.finfo(torch.float32).tiny
 """A softmax that is smaller is a masked one: masks are minus infinity, or -100 as in Swin."""
 
 Gradients = tuple[Tensor | None, ...]
+Spread = Callable[[Tensor, Tensor, int], Tensor]
+"""From (what is marked above, the gradient below, which of the operation's inputs that is) to what is marked below."""
 
 
 @contextmanager
@@ -64,10 +64,6 @@ def _nodes(root: Node) -> Iterator[Node]:
                 waiting.append(following)
 
 
-Spread = Callable[[Tensor, Tensor, int], Tensor]
-"""From (what is marked above, the gradient below, which of the operation's inputs that is) to what is marked below."""
-
-
 def _spread(kind: str, node: Any) -> Spread | None:
     """Return how an operation spreads what is marked, or None for one that its own gradient tells."""
     varying = all(following is not None for following, _ in node.next_functions)
@@ -90,9 +86,9 @@ def _scattered(spread: Spread, below: Gradients, above: Gradients) -> Gradients:
     marked = torch.stack([each != 0 for each in above if each is not None]).any(0).float()
 
     def passed(which: int, gradient: Tensor) -> Tensor:
-        reached = (spread(marked, gradient, which) != 0).to(gradient.dtype)
         random = torch.Generator(gradient.device).manual_seed(0)
-        return reached * torch.empty_like(reached).uniform_(0.5, 1, generator=random)
+        scattered = torch.empty_like(gradient, dtype=torch.float32).uniform_(0.5, 1, generator=random)
+        return (scattered * (spread(marked, gradient, which) != 0)).to(gradient.dtype)
 
     return tuple(None if each is None else passed(which, each) for which, each in enumerate(below))
 
