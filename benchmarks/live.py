@@ -150,7 +150,7 @@ class Watcher:
         self.state = State()
         self._engine = engine
         self._events = engine.events()
-        self._encoder = KittyPlaceholders(1, CELL)
+        self._encoder = KittyPlaceholders(2, CELL)
         self._shown: Picture | None = None
         self._generation = 0
         terminal, self._pty = os.openpty()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from base64 import b64decode
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -94,6 +95,11 @@ class Screen:
 
     def feed(self, data: bytes) -> None:
         """Do what `data` says; it must leave the cursor and the style alone."""
+        for _ in self.steps(data):
+            pass
+
+    def steps(self, data: bytes) -> Iterator[bytes]:
+        """Do what `data` says, a sequence at a time; yield each."""
         before = (self.cursor, self.style)
         at = 0
         while at < len(data):
@@ -101,6 +107,7 @@ class Screen:
             assert match, f"not a sequence: {data[at : at + 20]!r}"
             at = match.end()
             self._do(match)
+            yield match[0]
         assert self._loading is None
         assert self._saved is None
         assert (self.cursor, self.style) == before
@@ -179,6 +186,9 @@ class Screen:
             assert 0 <= row < self.rows
             assert 0 <= column < self.columns
             self.cursor = (row, column)
+        elif final == b"b":
+            row, column = self.cursor
+            self._write(self.glyphs[row][column - 1][0] * numbers[0])
         else:
             assert final == b"m", final
             self._rendition(numbers)
@@ -229,6 +239,9 @@ class Screen:
             payload = data + payload
         else:
             first = keys
+            if first["a"] == "T":
+                # A terminal forgets what it had as soon as another picture begins.
+                self.images.pop(int(first["i"]), None)
         self._loading = (first, payload) if keys.get("m") == "1" else None
         if self._loading is None:
             self._load(first, b64decode(payload))

@@ -176,6 +176,9 @@ class Model(Screen):
                 self.keyboards += 1 if kind == ">" else -1
             case "m":
                 self._rendition(numbers)
+            case "b":
+                row, column = self.cursor
+                self._write(self.glyphs[row][column - 1][0] * number)
             case "H" | "J" | "K" | "A" | "B" | "C" | "D" | "G" | "d" | "r":
                 self._control(final.encode(), numbers)
 

@@ -70,8 +70,8 @@ def test_the_map_is_kept_apart_from_the_picture() -> None:
     [
         lambda: Sixel(CELL),
         lambda: ITerm(CELL),
-        lambda: KittyPlaced(1, CELL),
-        lambda: KittyPlaceholders(1, CELL, edits=False),
+        lambda: KittyPlaced(2, CELL),
+        lambda: KittyPlaceholders(2, CELL, edits=False),
         HalfBlocks,
         Ascii,
     ],

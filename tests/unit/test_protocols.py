@@ -191,5 +191,5 @@ def test_kitty_without_frame_edits_transmits_anew() -> None:
 
 
 def test_canvas_follows_the_cell() -> None:
-    assert encoder("kitty", replace(KITTY, cell=CellSize(10, 20)), 1).canvas(30, 10) == (300, 200)
-    assert encoder("kitty", replace(KITTY, cell=None), 1).canvas(1, 1) == ASSUMED_CELL
+    assert encoder("kitty", replace(KITTY, cell=CellSize(10, 20)), 2).canvas(30, 10) == (300, 200)
+    assert encoder("kitty", replace(KITTY, cell=None), 2).canvas(1, 1) == ASSUMED_CELL

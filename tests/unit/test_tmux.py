@@ -3,8 +3,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.decoders import Screen
+from tests.unit.pictures import show
 from tuivis.render.kitty import KittyPlaceholders
-from tuivis.render.picture import Box, CellSize, Picture, Rect
+from tuivis.render.picture import Box, CellSize, Encoder, Picture, Rect
 from tuivis.render.tmux import ThroughTmux, ask, wrap
 
 BOX = Box(0, 0, 40, 20)
@@ -27,10 +29,11 @@ def handed_on(data: bytes) -> bytes:
     return b"".join(re.findall(sequence, data)).replace(b"\x1b\x1b", b"\x1b")
 
 
-def test_the_first_cells_have_the_colour_of_the_pane() -> None:
+def test_the_text_has_the_colour_of_the_pane() -> None:
     picture = Picture(np.zeros((50, 50, 3), np.uint8))
-    wrapped = ThroughTmux(KittyPlaceholders(7, CellSize(8, 16)))
+    wrapped = ThroughTmux(KittyPlaceholders(6, CellSize(8, 16)))
     wrapped.paper = b"48;2;1;2;3"
+    wrapped.draw(picture, BOX)
     assert b"\x1b[0;48;2;1;2;3;38;2;0;0;7m" in wrapped.draw(picture, BOX)
 
 
@@ -45,6 +48,22 @@ def test_the_terminal_gets_what_the_encoder_sends() -> None:
     assert wrapped.cells(2) == bare.cells(2) is not None
     assert wrapped.canvas(5, 5) == (40, 80)
     assert unwrapped(wrapped.erase()) == bare.erase() != b""
+
+
+def test_text_that_turns_to_another_picture_is_written_out() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (2, 200, 200, 3), np.uint8)
+    shown = []
+    for wrapped in (True, False):
+        encoder: Encoder = KittyPlaceholders(6, CellSize(8, 17))
+        encoder = ThroughTmux(encoder) if wrapped else encoder
+        screen = Screen()
+        for pixels in noise:
+            data = encoder.draw(Picture(pixels), BOX)
+            assert not wrapped or not re.search(rb"\x1b\[\d+b", data)
+            show(screen, encoder, unwrapped(data) if wrapped else data, BOX)
+        shown.append(screen.pixels())
+    assert (shown[0] == shown[1]).all()
+    assert len(np.unique(shown[0].reshape(-1, 3), axis=0)) > 100
 
 
 def test_wrapped_escapes_are_doubled() -> None:

@@ -1,7 +1,9 @@
 """Kitty's graphics protocol, shown by placeholder characters: the picture follows the text that stands for it.
 
 The protocol: https://sw.kovidgoyal.net/kitty/graphics-protocol/. The picture is transmitted once per size; then `a=f`
-replaces pixels of the frame on screen, which kitty shows four times sooner than a new transmission.
+replaces pixels of the frame on screen, which kitty shows four times sooner than a new transmission. An image that is
+transmitted again vanishes until that is complete, so a picture of another size or palette comes as an image of its own,
+and the text then turns to that.
 
 A picture with heat has two more frames, which are never shown: one keeps the picture without its heat, and on the other
 both are put together, for the frame on screen to change only once.
@@ -77,14 +79,16 @@ def deletion(image_id: int) -> bytes:
 class KittyPlaceholders:
     """An encoder for kitty >= 0.28 and Ghostty (`edits`), and for terminals that know placeholders but not `a=f`.
 
-    `image_id`, 1 .. 2^24 - 1, is this pane's alone. It travels in the placeholders' foreground colour.
+    `image_id`, 2 .. 2^24 - 1, and its neighbour, with which it makes a pair of an even and an odd number, are this
+    pane's alone. The one in use travels in the placeholders' foreground colour.
     """
 
     paper = b""
 
     def __init__(self, image_id: int, cell: CellSize, edits: bool = True) -> None:
-        assert 0 < image_id < 1 << 24
+        assert 1 < image_id < 1 << 24
         self._id = image_id
+        self._held: set[int] = set()
         self._cell = cell
         self._edits = edits
         self._box: Box | None = None
@@ -97,18 +101,20 @@ class KittyPlaceholders:
     def draw(self, picture: Picture, box: Box) -> bytes:
         """Transmit the picture on a transparent sheet of the box's size, so that the text depends on the box only.
 
-        The sheet before stays until this one is complete.
+        The sheet before stays until this one is complete. If it was in the same place, the text then turns to this one.
         """
         columns, rows = min(box.columns, len(NUMBERS)), min(box.rows, len(NUMBERS))
         assert picture.cover(self._cell)[0] <= columns and picture.cover(self._cell)[1] <= rows
+        again, self._id = self._box == box, self._id ^ (self._box is not None)
         self._box = box
+        self._held.add(self._id)
         self._bare = picture.pixels if self._edits and picture.heat else None
         bare = picture if self._bare is None else replace(picture, heat=None)
         keys = f"a=T,U=1,i={self._id},c={columns},r={rows},q=2,f=100"
         image = transmission(keys, png.sheet(bare, self._cell, columns, rows))
         if self._bare is not None:
             image += self._frames() + self._warm(picture)
-        return image + self._first_cells(box, rows)
+        return image + (self._text(box, columns, rows) if again else b"")
 
     def update(self, picture: Picture, box: Box, damage: Sequence[Rect]) -> bytes:
         """Replace the damaged pixels of the frame, or all of the heat."""
@@ -143,14 +149,12 @@ class KittyPlaceholders:
         empty = transmission(f"a=f,i={self._id},s=1,v=1,q=2", _CLEAR_PIXEL)
         return empty * 2 + self._overwrite(SCREEN, BARE)
 
-    def _first_cells(self, box: Box, rows: int) -> bytes:
-        """Write the first cell of every row again.
-
-        A picture that comes slowly in place of another is seen in kitty 0.41 only on rows that are written to.
-        """
+    def _text(self, box: Box, columns: int, rows: int) -> bytes:
+        """Write the placeholders: the first two of every row, and REP for the others, which are like the second."""
         ink = b"38;2;%d;%d;%d" % (self._id >> 16, self._id >> 8 & 255, self._id & 255)
         style = b"\x1b[%bm" % b";".join(filter(None, (b"0", self.paper, ink)))
-        cells = (f"\x1b[{box.row + row + 1};{box.column + 1}H{self._first_cell(row)}" for row in range(rows))
+        others = PLACEHOLDER * (columns > 1) + f"\x1b[{columns - 2}b" * (columns > 2)
+        cells = (f"\x1b[{box.row + row + 1};{box.column + 1}H{self._first_cell(row)}{others}" for row in range(rows))
         return b"\x1b7" + style + "".join(cells).encode() + b"\x1b8"
 
     @staticmethod
@@ -171,13 +175,15 @@ class KittyPlaceholders:
         return b"\x1b_Ga=c,i=%d,r=%d,c=%d,C=1,q=2\x1b\\" % (self._id, source, target)
 
     def erase(self, room: Box | None = None) -> bytes:
-        """Delete the image: its placeholders show nothing from now on."""
-        shown, self._box = self._box is not None, None
-        return deletion(self._id) if shown else b""
+        """Delete both images: their placeholders show nothing from now on."""
+        held = sorted(self._held)
+        self.forget()
+        return b"".join(map(deletion, held))
 
     def forget(self) -> None:
         """Let the next picture be transmitted anew."""
         self._box = None
+        self._held.clear()
 
     def cells(self, row: int) -> tuple[str, int] | None:
         """Return the placeholders of a row.

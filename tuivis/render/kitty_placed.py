@@ -11,7 +11,11 @@ from tuivis.render.picture import Box, CellSize, Picture, Rect
 
 
 class KittyPlaced:
-    """An encoder for kitty 0.20 .. 0.27, Konsole and WezTerm. `image_id`, below 2^32, is this pane's alone."""
+    """An encoder for kitty 0.20 .. 0.27, Konsole and WezTerm.
+
+    `image_id`, 2 .. 2^32 - 1, and its neighbour, with which it makes a pair of an even and an odd number, are this
+    pane's alone: an image that is transmitted again vanishes until that is complete.
+    """
 
     paper = b""
 
@@ -25,15 +29,17 @@ class KittyPlaced:
         return columns * self._cell.width, rows * self._cell.height
 
     def draw(self, picture: Picture, box: Box) -> bytes:
-        """Transmit and place the picture; the picture of the same id before it goes."""
+        """Transmit and place the picture; the one before it then goes."""
         columns, rows = picture.cover(self._cell)
         assert columns <= box.columns and rows <= box.rows
-        self._shown = True
+        before = self.erase()
+        self._shown, self._id = True, self._id ^ bool(before)
         keys = f"a=T,i={self._id},p=1,C=1,c={columns},r={rows},q=2,f=100"
         return (
             SAVE
             + move(box.row, box.column)
             + transmission(keys, png.sheet(picture, self._cell, columns, rows))
+            + before
             + RESTORE
         )
 

@@ -180,7 +180,7 @@ def _advice_in_tmux(terminal: Terminal) -> str:
 
 
 def encoder(protocol: Protocol, terminal: Terminal, image_id: int) -> Encoder:
-    """Return the encoder of `protocol` for one pane; `image_id`, 1 .. 2^24 - 1, must be the pane's alone."""
+    """Return the encoder of `protocol` for one pane; `image_id`, 2 .. 2^24 - 2 and even, and the next are its own."""
     cell = terminal.cell or ASSUMED_CELL
     match protocol:
         case "kitty":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tuivis.render.picture import Box, Encoder, Picture, Rect
 
 _GRAPHICS = re.compile(rb"\x1b_G[^\x1b]*\x1b\\")
+_REPETITION = re.compile(rb"([\xf0-\xf4][\x80-\xbf]{3})\x1b\[(\d+)b")
 
 
 @dataclass(frozen=True)
@@ -79,4 +80,6 @@ class ThroughTmux:
 
 
 def _hand_on(data: bytes) -> bytes:
+    # tmux 3.3 repeats another character, the one before with its combining characters.
+    data = _REPETITION.sub(lambda found: found[1] * (int(found[2]) + 1), data)
     return _GRAPHICS.sub(lambda sequence: wrap(sequence[0]), data)

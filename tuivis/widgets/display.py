@@ -50,8 +50,8 @@ class Display:
         self.terminal = terminal
         self.choice = choice
         self._write: Callable[[str], None] | None = None
-        # Two programs in one terminal must not share an id; kitty's placeholders carry 24 bits of it.
-        self._ids = count(secrets.randbelow(1 << 23) + 256)
+        # Two programs in one terminal must not share an id; kitty's placeholders carry 24 bits of it. A pane has two.
+        self._ids = count(2 * secrets.randbelow(1 << 22) + 256, 2)
         told = answers(terminal, choice)
         kbit = max_kbit or (inf if told else UNANSWERED)
         self.turns = Turns(Pacer(terminal.round_trip, kbit * KBIT, told), self.write, wrap if terminal.tmux else bytes)
