@@ -182,8 +182,8 @@ def optimise(recipe: str, seeds: int, minimise: bool, **given: Any) -> None:
     from tuivis.engine.optimise import recipes
 
     names = recipes.COMPARED if recipe == "all" else tuple(recipe.split(","))
-    changes = (*given["changes"], *(["minimise=true"] if minimise else []))
-    found = tuple(recipes.find(name.strip(), changes) for name in names)
+    found = tuple(recipes.find(name.strip(), given["changes"]) for name in names)
+    found = tuple(map(recipes.least, found)) if minimise else found
     results = _make(found, seeds=tuple(range(seeds)), **given)
     sheets = work.sheets(given["output"], results)
     printing.print_results(results, len(names) > 1, given["as_json"])

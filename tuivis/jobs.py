@@ -18,7 +18,7 @@ from tuivis.engine.client import ARGUMENTS, Engine
 from tuivis.engine.commands import Cancel, Load, Open, Optimise, Pause, Unpause
 from tuivis.engine.events import Failed, Finished, JobEnded, JobPaused, JobStarted, Loaded, Opened, Preview, Stepped
 from tuivis.engine.optimise.manifest import Manifest, unfinished
-from tuivis.engine.optimise.recipes import BUILT_IN
+from tuivis.engine.optimise.recipes import BUILT_IN, least
 from tuivis.engine.optimise.results import Result, Target, Verdict, read
 from tuivis.engine.protocol import Event
 from tuivis.errors import UserError, printable
@@ -123,7 +123,7 @@ class Jobs:
             1 + max((job.command.job for job in state.jobs.jobs), default=0),
             state.layer.name,
             tuple(Target(units=(unit,)) for unit in units),
-            tuple(BUILT_IN[name] for name in wanted.recipes),
+            tuple(least(BUILT_IN[name]) if wanted.least else BUILT_IN[name] for name in wanted.recipes),
             tuple(range(wanted.seeds)),
             str(self.folder),
             "resume",
@@ -273,6 +273,7 @@ def _made(sidecar: Path) -> Made | None:
         seen=result.quality.mean if channel else result.quality.maximum,
         ratio=result.quality.ratio,
         rank=result.quality.rank,
+        least=result.parameters.minimise,
     )
 
 

@@ -47,12 +47,17 @@ class Made:
     """The highest value over that of the strongest of the photographs, where both are positive."""
     rank: int = 0
     """The unit's place in its layer, 1 is the strongest."""
+    least: bool = False
+    """Whether it is what the unit likes least."""
 
     @property
-    def standing(self) -> float:
-        """What tells better pictures from worse: noise has high values, too, but loses them at the first shift."""
-        value = -math.inf if self.value is None else self.value
-        return value * self.robustness if value > 0 else value
+    def standing(self) -> tuple[bool, float]:
+        """What tells better pictures from worse: noise has high values, too, but loses them at the first shift.
+
+        What a unit likes least comes after all that it likes.
+        """
+        value = -math.inf if self.value is None else -self.value if self.least else self.value
+        return not self.least, value * self.robustness if value > 0 else value
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,11 +158,15 @@ class JobState:
 
 @dataclass(frozen=True)
 class JobWanted:
-    """Make pictures of the selected unit, or of all units of the layer: with each recipe, and so many seeds."""
+    """Make pictures of the selected unit, or of all units of the layer: with each recipe, and so many seeds.
+
+    `least`: of what they like least.
+    """
 
     all_units: bool
     recipes: tuple[str, ...]
     seeds: int
+    least: bool = False
 
 
 @dataclass(frozen=True)

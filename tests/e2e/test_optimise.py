@@ -91,6 +91,20 @@ def test_towards_a_picture_and_towards_a_vector(folder: Path) -> None:
         assert Path("out", f"0-{name.replace(' ', '_')}-distill-0.png").exists()
 
 
+def test_what_a_unit_likes_least_lies_beside_what_it_likes_most(folder: Path) -> None:
+    arguments = ("--layer", "0", "--units", "5", "--recipe", "pixel", "--set", "steps=20", "-o", "out", "--json")
+    most, least = (
+        json.loads(tuivis("optimise", "net.py:make", *COMMON, *arguments, *more).stdout)[0]
+        for more in ((), ("--minimise",))
+    )
+    assert (most["picture"], least["picture"]) == ("0-5-pixel-0.png", "0-5-pixel_least-0.png")
+    assert least["parameters"]["minimise"] and not most["parameters"]["minimise"]
+    start = most["record"]["objective"][0]
+    assert least["record"]["objective"][0] == start
+    assert least["quality"]["objective"] < start - 0.1 < start + 0.1 < most["quality"]["objective"]
+    assert least["quality"]["ratio"] > 1
+
+
 def test_show_prints_the_pictures_and_the_table_fits_the_terminal(folder: Path) -> None:
     arguments = ("--classes", "dog,hen", "--set", "steps=3", "-o", "out", "--show")
     with Terminal((*TUIVIS, "optimise", "net.py:make", *COMMON, *arguments), TRUE_COLOUR, size=(80, 50)) as terminal:

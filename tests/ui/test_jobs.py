@@ -152,6 +152,20 @@ async def test_recipes_side_by_side_are_named_in_the_order_of_their_pictures(tmp
         assert picture.content_size.height >= 4
 
 
+async def test_m_asks_for_what_a_unit_likes_least_which_stands_behind_what_it_likes(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path)) as running:
+        await running.pilot.press("p", "j", "j", "m", "enter")
+        await running.until(lambda: status(running) == "done")
+        (least,) = running.state.jobs.made["1", 0]
+        assert (least.run.recipe, least.least) == ("pixel-least", True)
+        curve = read(files("*.json")[0]).record.objective
+        assert curve[-1] < curve[0]  # type: ignore[operator]
+        await running.pilot.press("p", "j", "j", "m", "m", "enter")
+        await running.until(lambda: status(running, 1) == "done")
+        both = running.state.jobs.made["1", 0]
+        assert max(both, key=lambda each: each.standing).run.recipe == "pixel"
+
+
 async def test_escape_starts_nothing(tmp_path: Path) -> None:
     async with explorer(network(tmp_path)) as running:
         await running.press("p", "l", "escape")

@@ -34,7 +34,7 @@ from tuivis.intents import (
 from tuivis.jobstate import JobsToggled, JobWanted
 from tuivis.playback import FrameStepped, Sought, Turned
 from tuivis.recording import RecordingToggled
-from tuivis.screens.recipes import RecipeForm
+from tuivis.screens.recipes import Choice, RecipeForm
 from tuivis.state import State
 from tuivis.widgets.display import Display
 from tuivis.widgets.input import InputPane
@@ -189,7 +189,7 @@ class ExploreScreen(Screen[None]):
         if layer is None:
             return
 
-        def start(chosen: tuple[tuple[str, ...], int] | None) -> None:
+        def start(chosen: Choice | None) -> None:
             if chosen is not None:
                 self.post_message(Intent(JobWanted(all_units, *chosen)))
 

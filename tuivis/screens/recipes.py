@@ -16,8 +16,12 @@ NAMES = tuple(BUILT_IN)
 MOST_SEEDS = 9
 
 
-class RecipeForm(ModalScreen[tuple[tuple[str, ...], int] | None]):
-    """Its result is the recipes' names and the number of seeds, or None after escape."""
+Choice = tuple[tuple[str, ...], int, bool]
+"""Recipes' names, the number of seeds, and whether to look for what is liked least."""
+
+
+class RecipeForm(ModalScreen[Choice | None]):
+    """Its result is the choice, or None after escape."""
 
     CSS_PATH = "recipes.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -28,6 +32,7 @@ class RecipeForm(ModalScreen[tuple[tuple[str, ...], int] | None]):
         Binding("space", "mark", show=False),
         Binding("left,h", "seeds(-1)", show=False),
         Binding("right,l", "seeds(1)", show=False),
+        Binding("m", "turn", show=False),
     ]
 
     def __init__(self, title: str) -> None:
@@ -35,6 +40,7 @@ class RecipeForm(ModalScreen[tuple[tuple[str, ...], int] | None]):
         self._title = title
         self._at, self._seeds = NAMES.index("distill"), 1
         self._marked: frozenset[str] = frozenset()
+        self._least = False
 
     def compose(self) -> ComposeResult:
         """Yield the form."""
@@ -58,10 +64,15 @@ class RecipeForm(ModalScreen[tuple[tuple[str, ...], int] | None]):
         self._seeds = max(1, min(self._seeds + by, MOST_SEEDS))
         self._draw()
 
+    def action_turn(self) -> None:
+        """Look for what is liked least in place of most, and back."""
+        self._least = not self._least
+        self._draw()
+
     def action_start(self) -> None:
         """Give the choice to whoever asked."""
         chosen = tuple(name for name in NAMES if name in self._marked) or (NAMES[self._at],)
-        self.dismiss((chosen, self._seeds))
+        self.dismiss((chosen, self._seeds, self._least))
 
     def _draw(self) -> None:
         self.query_one("#form", Static).update(self._text())
@@ -72,5 +83,5 @@ class RecipeForm(ModalScreen[tuple[tuple[str, ...], int] | None]):
             mark = "●" if name in self._marked else "○"
             text.append(f" {mark} {name:<16} ", "reverse" if number == self._at else "")
             text.append(f" {BUILT_IN[name].about}\n", "dim")
-        text.append(f"\n seeds  ◂ {self._seeds} ▸\n", "bold")
-        return text.append("\n ↑↓ recipe · space several side by side · ←→ seeds", "dim")
+        text.append(f"\n seeds  ◂ {self._seeds} ▸   what is liked {'least' if self._least else 'most'}\n", "bold")
+        return text.append("\n ↑↓ recipe · space several side by side · ←→ seeds · m least", "dim")

@@ -217,6 +217,11 @@ def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     return result
 
 
+def least(recipe: Recipe) -> Recipe:
+    """Return the recipe that looks for what a unit likes least, under a name of its own."""
+    return changed(recipe, {"name": f"{recipe.name}-least", "minimise": True})
+
+
 def check(recipe: Recipe) -> None:
     """Refuse parameters that contradict each other, numbers that are not finite, and a name that can be no file's.
 
