@@ -118,19 +118,36 @@ def test_show_prints_the_pictures_and_the_table_fits_the_terminal(folder: Path) 
         assert terminal.screen.is_restored
 
 
-def test_a_killed_engine_is_started_again_and_finishes(folder: Path) -> None:
-    arguments = ["--units", "0-3", "--layer", "1", "--recipe", "pixel", "--set", "steps=200", "-o", "out"]
+def test_an_engine_killed_amid_a_hundred_pictures_goes_on_and_makes_none_twice(folder: Path) -> None:
+    arguments = [
+        "--units",
+        "all",
+        "--layer",
+        "1",
+        "--seeds",
+        "13",
+        "--recipe",
+        "pixel",
+        "--set",
+        "steps=60",
+        "-o",
+        "out",
+    ]
     command = [sys.executable, "-m", "tuivis", "optimise", "net.py:make", *COMMON, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         deadline = time.monotonic() + 60
-        while not list(Path("out").glob("unfinished-*")) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        while len(list(Path("out").glob("*.json"))) < 20 and time.monotonic() < deadline:
+            time.sleep(0.01)
         (engine,) = children(running.pid)
         os.kill(engine, signal.SIGKILL)
+        made = {path.with_suffix(".png") for path in Path("out").glob("1-*.json")}
+        before = {path: path.stat().st_mtime_ns for path in made}
         _, errors = running.communicate(timeout=110)
     assert running.returncode == 0, errors
     assert "started again where it was" in errors
-    assert len(list(Path("out").glob("1-*-pixel-0.json"))) == 4
+    assert len(before) < 104
+    assert len(list(Path("out").glob("1-*-pixel-*.json"))) == 104
+    assert before == {path: path.stat().st_mtime_ns for path in before}
     assert not list(Path("out").glob("unfinished-*"))
 
 
