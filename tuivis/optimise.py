@@ -59,7 +59,11 @@ class Request:
             raise UserError(f"classes are units of {printable(loaded.output)}: leave --layer out")
         count = next((info.units for info in loaded.layers if info.name == layer), 0)
         found = [Target(units=units) for units in parse_units(self.units, count)]
-        found += [Target(units=(_class(name.strip(), loaded),)) for name in self.classes.split(",") if name.strip()]
+        found += [
+            Target(units=(_class(name.strip(), loaded.labels, count),))
+            for name in self.classes.split(",")
+            if name.strip()
+        ]
         found += [_direction(name, pictures) for name in self.towards]
         if not found:
             raise UserError("nothing to do: name --units, --classes or --towards")
@@ -314,15 +318,16 @@ def _devices(settings: Settings) -> tuple[str | None, ...]:
     return tuple(settings.device.split(",")) if settings.device else (None,)
 
 
-def _class(name: str, loaded: Loaded) -> int:
-    labels = [label.lower() for label in loaded.labels]
-    if name.isdecimal() and int(name) < max(len(labels), 1):
+def _class(name: str, labels: Sequence[str], count: int) -> int:
+    """Return the number of one of `count` classes, by its number or its name; where two share one, the first's."""
+    if name.isdecimal() and int(name) < count:
         return int(name)
-    if name.removeprefix("-").isdecimal():
-        raise UserError(f"no class {name}: choose from 0 to {max(len(labels), 1) - 1}")
-    if name.lower() not in labels:
-        raise UserError(f"no class {printable(name)}{nearest(name, loaded.labels) or ': tuivis lists them under /'}")
-    return labels.index(name.lower())
+    if name.removeprefix("-").isdecimal() or not labels:
+        raise UserError(f"no class {printable(name)}: choose from 0 to {count - 1}")
+    known = [label.lower() for label in labels]
+    if name.lower() not in known:
+        raise UserError(f"no class {printable(name)}{nearest(name, labels) or ': tuivis lists them under /'}")
+    return known.index(name.lower())
 
 
 def _direction(name: str, pictures: Sequence[str]) -> Target:

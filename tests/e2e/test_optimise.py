@@ -62,6 +62,17 @@ def test_pictures_sidecars_squares_and_sheets(folder: Path) -> None:
     assert "--overwrite" in again
 
 
+def test_classes_without_names_go_by_number(folder: Path) -> None:
+    Path("net.py").write_text(NETWORK.replace("net.labels", "unnamed"))
+    arguments = ("--set", "steps=2", "-o", "out", "--json")
+    result = tuivis("optimise", "net.py:make", *COMMON, "--classes", "3,0", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert [each["run"]["target"]["units"] for each in json.loads(result.stdout)] == [[0], [3]]
+    for name in ("4", "hen"):
+        message = error_of("optimise", "net.py:make", *COMMON, "--classes", name, *arguments)
+        assert message == f"no class {name}: choose from 0 to 3"
+
+
 def test_all_recipes_are_compared_in_a_table_and_on_a_sheet(folder: Path) -> None:
     arguments = ["--layer", "0", "--units", "5", "--recipe", "all", "--set", "steps=3", "-o", "out"]
     result = tuivis("optimise", "net.py:make", *COMMON, *arguments)
