@@ -315,6 +315,19 @@ async def test_existing_results_are_refused_before_the_work_or_made_anew(engine:
     assert pictures(out)["0-0-pixel-0.png"].startswith(b"\x89PNG")
 
 
+async def test_resuming_makes_the_films_that_are_missing(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    engine.send(command(out))
+    await until(engine, JobEnded)
+    before = pictures(out)
+    for expected in ([0, 1], []):
+        engine.send(command(out, existing="resume", film=True))
+        events = await until(engine, JobEnded)
+        assert [event.run for event in events if isinstance(event, Finished)] == expected
+    assert {path.stem for path in out.glob("*.mp4")} == {"0-0-pixel-0", "0-1-pixel-0"}
+    assert pictures(out) == before
+
+
 async def test_resuming_takes_no_picture_that_was_made_otherwise(engine: Engine, tmp_path: Path) -> None:
     out = tmp_path / "out"
     engine.send(command(out, units=(0,)))

@@ -127,7 +127,11 @@ class Job:
         return Judge(self._network, pixels, photographs.look(self._model, self._pictures, self._network, pixels))
 
     def _is_done(self, run: Run) -> bool:
-        return self.command.existing == "resume" and sidecar(self._folder, run).exists()
+        files_of = (sidecar(self._folder, run), *([self._film(run)] if self.command.film else []))
+        return self.command.existing == "resume" and all(path.exists() for path in files_of)
+
+    def _film(self, run: Run) -> Path:
+        return self._folder / f"{run.stem}.mp4"
 
     def _groups(self, waiting: list[int]) -> Iterator[tuple[list[int], dict[str, Any] | None]]:
         """Yield the runs that take their steps together: first those that a checkpoint has, as they were."""
@@ -229,7 +233,7 @@ class Job:
             path = self._folder / f"{run.stem}.png"
             files.write_picture(path, array)
             if self._frames[number]:
-                files.write_film(path.with_suffix(".mp4"), self._frames[number])
+                files.write_film(self._film(run), self._frames[number])
             self._write(run, self._result(run, path.name, batch, record, quality, seconds))
             quality = self._with_diversity(run) or quality
             natural = batch.objectives.sign * objective.repeat(len(self._judge.photographs.images)).anywhere(
