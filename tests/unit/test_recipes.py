@@ -40,6 +40,16 @@ def test_the_presets_are_the_papers_table(name: str) -> None:
     assert all(getattr(free, key) == getattr(recipe, key) for key in (*REGULARISERS, "blur_every"))
 
 
+def test_distill_and_maco_are_as_published() -> None:
+    distill, maco = BUILT_IN["distill"], BUILT_IN["maco"]
+    assert (distill.space, distill.ascent, distill.rate, distill.steps) == ("fourier", "adam", 0.05, 512)
+    assert (distill.jitter, distill.second_jitter, distill.decorrelate, distill.deviation) == (8, 4, True, 0.01)
+    assert distill.scales == pytest.approx([0.9 + 0.02 * i for i in range(11)])
+    assert sorted(distill.degrees) == sorted([*range(-10, 11), 0, 0, 0, 0, 0])
+    assert (maco.space, maco.ascent, maco.rate, maco.steps) == ("maco", "nadam", 1.0, 256)
+    assert (maco.crop_size, maco.crop_deviation, maco.noise) == (0.25, 0.1, 0.1)
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_what_is_shown_of_a_recipe_is_a_file_that_makes_it(name: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 import torch
 from torch import Generator
 
@@ -48,6 +49,26 @@ def test_a_quarter_turn_of_an_oblong_picture_keeps_its_centre() -> None:
 def test_a_scale_enlarges() -> None:
     (matrix,) = maps(scales=(2.0,))
     assert torch.allclose(matrix, torch.tensor([[0.5, 0, 0], [0, 0.5, 0]]))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_first_shift_is_before_scaling_and_turning_and_the_second_after(first: bool) -> None:
+    """In pixels from the centre, picture = A (view + second shift) + first shift; A turns by 30 degrees and shrinks."""
+    _, height, width = SHAPE
+    to_pixels = torch.diag(torch.tensor([width / 2, height / 2]))
+    turn = math.radians(30)
+    turning = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) / 1.25
+    seen = set()
+    for seed in range(20):
+        shifts = {"jitter": 6} if first else {"second_jitter": 6}
+        (matrix,) = maps(seed, scales=(1.25,), degrees=(30.0,), **shifts)
+        linear = to_pixels @ matrix[:, :2] @ to_pixels.inverse()
+        assert torch.allclose(linear, turning, atol=1e-5)
+        shift = to_pixels @ matrix[:, 2]
+        shift = shift if first else linear.inverse() @ shift
+        assert torch.allclose(shift, shift.round(), atol=1e-4) and float(shift.abs().max()) <= 3.001
+        seen.add(tuple(shift.round().tolist()))
+    assert len(seen) > 10
 
 
 def test_crops_lie_inside_of_the_picture_and_noise_within_its_bounds() -> None:
