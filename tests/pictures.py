@@ -49,7 +49,7 @@ def main(names: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory() as folder:
             settings = Settings(layer=sheet.layer)
             request = Request(settings, recipes, (0,), Path(folder), units=sheet.units, classes=sheet.classes)
-            drawn(sheet, make(request).results, Path(folder)).save(FOLDER / f"{name}.png", optimize=True)
+            drawn(sheet, make(request).results, Path(folder)).save(FOLDER / f"{name}.jpg", quality=92, optimize=True)
     return 0
 
 
@@ -63,7 +63,7 @@ def drawn(sheet: Sheet, results: Sequence[Result], folder: Path) -> Image.Image:
             )
     several = len(sheet.recipes) > 1
     captions = [each.run.recipe if several else each.label or each.run.target.title for each in results]
-    return contact_sheet(pictures, captions, (), sheet.columns).quantize(256)
+    return contact_sheet(pictures, captions, (), sheet.columns)
 
 
 if __name__ == "__main__":
