@@ -59,11 +59,8 @@ class Request:
             raise UserError(f"classes are units of {printable(loaded.output)}: leave --layer out")
         count = next((info.units for info in loaded.layers if info.name == layer), 0)
         found = [Target(units=units) for units in parse_units(self.units, count)]
-        found += [
-            Target(units=(_class(name.strip(), loaded.labels, count),))
-            for name in self.classes.split(",")
-            if name.strip()
-        ]
+        names = _names(self.classes, loaded.labels)
+        found += [Target(units=(_class(name.strip(), loaded.labels, count),)) for name in names]
         found += [_direction(name, pictures) for name in self.towards]
         if not found:
             raise UserError("nothing to do: name --units, --classes or --towards")
@@ -316,6 +313,12 @@ def _devices(settings: Settings) -> tuple[str | None, ...]:
         names = [device.name for device in converse(talk).devices]
         return tuple([name for name in names if name != "cpu"] or ["cpu"])
     return tuple(settings.device.split(",")) if settings.device else (None,)
+
+
+def _names(text: str, labels: Sequence[str]) -> list[str]:
+    """Return the names between commas; a single name may hold commas itself."""
+    whole = text.strip().lower() in {label.lower() for label in labels}
+    return [text] if whole else [name for name in text.split(",") if name.strip()]
 
 
 def _class(name: str, labels: Sequence[str], count: int) -> int:

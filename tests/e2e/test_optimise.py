@@ -73,6 +73,14 @@ def test_classes_without_names_go_by_number(folder: Path) -> None:
         assert message == f"no class {name}: choose from 0 to 3"
 
 
+def test_a_class_may_have_a_comma_in_its_name(folder: Path) -> None:
+    Path("net.py").write_text(NETWORK.replace('"dog"', '"dog, hound"'))
+    arguments = ("--classes", "Dog, hound", "--set", "steps=2", "-o", "out", "--json")
+    result = tuivis("optimise", "net.py:make", *COMMON, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert [each["label"] for each in json.loads(result.stdout)] == ["dog, hound"]
+
+
 def test_all_recipes_are_compared_in_a_table_and_on_a_sheet(folder: Path) -> None:
     arguments = ["--layer", "0", "--units", "5", "--recipe", "all", "--set", "steps=3", "-o", "out"]
     result = tuivis("optimise", "net.py:make", *COMMON, *arguments)
