@@ -147,7 +147,7 @@ def test_after_a_stall_the_present_is_shown_and_keys_have_taken_effect(sshd: Ssh
         terminal.until(is_current)
         # No more than the link carries in a second has gone before it.
         assert relay.carried - carried < rate
-        assert terminal.find(r"unit 2\b")
+        terminal.until_text(r"unit 2\b")
         grown = {name: size - memory[name] for name, size in resident(folder).items()}
         assert max(grown.values()) < GROWTH, grown
 
