@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import socket
+import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,12 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests import laptop
+from tests.clips import needs_ffmpeg
 from tests.e2e.expected import LAYER, drawn, ember, is_shown, layout_in, levels, mosaic, pane
 from tests.e2e.live import clip
 from tests.e2e.model import KITTY, SIXEL, TRUE_COLOUR, Kind
 from tests.e2e.relay import Relay
 from tests.e2e.ssh import Sshd, program_id
-from tests.e2e.terminal import Terminal, engine_of
+from tests.e2e.terminal import PATIENCE, Terminal, engine_of
 from tuivis.render.mosaic import blended
 
 pytestmark = pytest.mark.e2e
@@ -107,6 +111,36 @@ def test_half_blocks_play_too(sshd: Sshd, folder: Path) -> None:
     with playing(sshd, folder, 4000 * KBIT, 0.02, TRUE_COLOUR) as (terminal, _):
         before = terminal.screen.pixels()
         terminal.until(lambda: float((terminal.screen.pixels() != before).any(axis=2).mean()) > 0.2)
+
+
+@needs_ffmpeg
+def test_the_camera_of_a_laptop_comes_as_the_readme_says(sshd: Sshd, folder: Path) -> None:
+    near, far = free_port(), free_port()
+    command = sshd.command("--input", f"http://127.0.0.1:{far}/", folder=folder)
+    command[1:1] = laptop.forwarding(far, near)
+    camera = ["-re", "-f", "lavfi", "-i", "testsrc=size=640x480:rate=30"]
+    sending = ["ffmpeg", "-nostdin", "-v", "quiet", *camera, *laptop.output("http").format(port=near).split()]
+    with Terminal(command) as terminal:
+        terminal.until_text(rf"waiting for http://127\.0\.0\.1:{far}/")
+        for _ in range(2):
+            with subprocess.Popen(sending) as ffmpeg:
+                watch(terminal, lambda: not terminal.find("trying again"))
+                watch(terminal, lambda: terminal.find(r" ([2-9]|\d\d) fps .* levels") is not None)
+                ffmpeg.kill()
+            terminal.until_text("is lost: trying again")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def watch(terminal: Terminal, condition: Callable[[], bool]) -> None:
+    """Take in what comes, which is never quiet, until `condition` holds."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, "\n".join(terminal.screen.lines())
+        terminal.listen(0.05)
 
 
 def place(terminal: Terminal) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from tests import laptop
 from tests.clips import needs_ffmpeg, number_in, numbered, write_clip
 from tests.rtsp import Rtsp
 from tuivis.engine import streams
@@ -27,7 +27,6 @@ from tuivis.errors import UserError
 PATIENCE = 60.0
 """Seconds that anything may take on a busy machine."""
 FRAMES = 200
-README = Path(__file__).parents[2] / "README.md"
 
 SERVERS = {
     "http": "-c:v mjpeg -pix_fmt yuvj420p -f mpjpeg -listen 1 http://127.0.0.1:{port}/",
@@ -197,7 +196,7 @@ def test_what_the_readme_has_the_laptop_send_survives_stalls_and_reconnections(
     kind: str, serve: Serve, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "TIMEOUT", 2.0)
-    server = serve(readme_output(kind))
+    server = serve(laptop.output(kind))
     server.start()
     for _ in range(2):
         feed = listen(stream(server.url)).feed
@@ -286,14 +285,6 @@ def test_what_a_web_server_answers_in_place_of_a_stream_is_said(
             open_pictures([url]).read(0)
         assert str(caught.value) == f"no frame comes from {without_secrets(url)}: {reason}"
         server.shutdown()
-
-
-def readme_output(kind: str) -> str:
-    """Return what the README's commands for the laptop do with the camera's frames: all do the same."""
-    lines = [shlex.split(line) for line in README.read_text().splitlines() if line.strip().startswith("ffmpeg ")]
-    outputs = {" ".join(words[words.index("-i") + 2 :]) for words in lines if words[-1].startswith(f"{kind}://")}
-    assert len(outputs) == 1, outputs
-    return outputs.pop().replace(":8090", ":{port}")
 
 
 def test_the_password_of_a_stream_is_never_said(listen: Listen) -> None:
