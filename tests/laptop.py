@@ -23,6 +23,6 @@ def output(kind: str) -> str:
 
 def forwarding(far: int, near: int) -> list[str]:
     """Return the options of ssh that bring the laptop's port `near` to the other machine's port `far`."""
-    found = re.search(rf"^ +ssh (-R) {PORT}(:127\.0\.0\.1:){PORT} ", README, re.MULTILINE)
+    found = re.search(rf"^ +ssh (-.*) {PORT}(:127\.0\.0\.1:){PORT} ", README, re.MULTILINE)
     assert found is not None
-    return [found[1], f"{far}{found[2]}{near}"]
+    return [*found[1].split(), f"{far}{found[2]}{near}"]
