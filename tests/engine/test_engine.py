@@ -20,7 +20,7 @@ import PIL
 import pytest
 import torch
 
-from tuivis.engine import protocol, values
+from tuivis.engine import client, protocol, values
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import Hello, Hold, ListDevices, Load, Open, Read, Show
 from tuivis.engine.events import (
@@ -299,6 +299,20 @@ async def test_a_killed_engine_is_told_from_one_that_ended(engine: Engine) -> No
     os.kill(engine.pid, signal.SIGKILL)
     assert [event async for event in engine.events()] == []
     assert "signal 9" in await engine.ending()
+
+
+async def test_an_engine_ends_at_once_though_nobody_has_read_its_events(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await loaded(engine, folder)
+    monkeypatch.setattr(client, "GRACE", (60, 60))
+    stdout = engine._process.stdout
+    assert stdout is not None
+    while not stdout._paused:  # type: ignore[attr-defined]
+        engine.send(Read(0, 0, "features.2"))
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(engine.close(), 30)
+    assert await engine.ending() == "ended (exit code 0)"
 
 
 def standing(pid: int) -> bool:

@@ -111,12 +111,21 @@ class Engine:
         self.release()
         assert self._process.stdin is not None
         self._process.stdin.close()
+        reading = asyncio.create_task(self._read_rest())
         for seconds, end in zip(GRACE, (signal.SIGTERM, signal.SIGKILL), strict=True):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), seconds)
-                return
+                break
             self._signal(end)
         await self._process.wait()
+        await reading
+
+    async def _read_rest(self) -> None:
+        """Read what nobody wants any more: asyncio knows of a process's end only when all has been read."""
+        assert self._process.stdout is not None
+        with contextlib.suppress(RuntimeError):  # somebody reads it still
+            while await self._process.stdout.read(1 << 16):
+                pass
 
 
 async def _spawn(command: tuple[str, ...], stderr: BinaryIO) -> asyncio.subprocess.Process:

@@ -28,7 +28,7 @@ SHAPE = (3, 224, 224)
         ("yosinski-1-free", {"steps": 16}),
         ("yosinski-2-free", {"steps": 24}),
         ("yosinski-3-free", {"steps": 24}),
-        ("yosinski-4-free", {"steps": 24}),
+        ("yosinski-4-free", {"steps": 64}),
         ("maco", {"steps": 40, "crops": 3, "crop_size": 0.5}),
         ("pixel", {"steps": 16}),
     ],
