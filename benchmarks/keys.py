@@ -44,10 +44,10 @@ def main() -> int:
 
 
 def first_mosaic(session: Session) -> int:
-    """Wait until the screen is at rest, and return the number of the mosaic's image."""
+    """Wait until the screen is at rest, and return the number of the mosaic's pane."""
     session.until(lambda: bool(mosaics(transmissions(session.heard), COLUMNS)))
     session.rest(2)
-    return mosaics(transmissions(session.heard), COLUMNS)[0].image
+    return mosaics(transmissions(session.heard), COLUMNS)[0].pane
 
 
 def start_job(session: Session) -> None:
@@ -70,10 +70,10 @@ def delays(session: Session, mosaic: int, seed: int) -> list[float]:
         session.type("jk"[press % 2])
 
         def has_come(before: int = before) -> bool:
-            return any(each.image == mosaic for each in transmissions(session.heard, before))
+            return any(each.pane == mosaic for each in transmissions(session.heard, before))
 
         session.until(has_come)
-        first = next(each for each in transmissions(session.heard, before) if each.image == mosaic)
+        first = next(each for each in transmissions(session.heard, before) if each.pane == mosaic)
         found.append(session.when(first.end) + session.started - pressed)
     return found
 

@@ -214,7 +214,7 @@ def sights(watched: Watched) -> Iterator[Seen]:
     first = mosaics(parts, WIDTH)[0]
     screen = Screen(fit(112, (14, 14), (COLUMNS * CELL.width, ROWS * CELL.height), 24))
     for part in parts:
-        if part.image == first.image or part.cells == first.cells:
+        if part.pane == first.pane or part.cells == first.cells:
             screen.take(part)
             at = watched.session.when(part.end) + watched.session.started
             yield Seen(at, screen.number(), screen.selected(), part.size)

@@ -29,9 +29,9 @@ class Transmission:
     size: int = 0
 
     @property
-    def image(self) -> int:
-        """The number of the image."""
-        return int(self.keys["i"])
+    def pane(self) -> int:
+        """The number of the pane: each has a pair of images, an even number and the next."""
+        return int(self.keys["i"]) // 2
 
     @property
     def cells(self) -> tuple[int, int]:

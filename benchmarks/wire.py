@@ -75,7 +75,7 @@ def in_kitty() -> tuple[dict[str, float], tuple[int, int], list[Pixels]]:
         session.until(lambda: bool(mosaics(transmissions(session.heard), COLUMNS)))
         session.rest(2)
         shown = mosaics(transmissions(session.heard), COLUMNS)[0]
-        mosaic, cells = shown.image, shown.cells
+        mosaic, cells = shown.pane, shown.cells
         seen = [_step(session, mosaic) for _ in range(STEPS)]
         moves = [_move(session, key, mosaic) for key in MOVES]
         before = len(session.heard)
@@ -98,8 +98,8 @@ def _step(session: Session, mosaic: int) -> tuple[dict[str, float], Pixels]:
         session.until(partial(_has_come, session, mosaic, before))
     session.rest()
     pictures = transmissions(session.heard, before)
-    drafts = [each for each in pictures if each.image == mosaic and each.is_draft]
-    stills = [each for each in pictures if each.image == mosaic and not each.is_draft]
+    drafts = [each for each in pictures if each.pane == mosaic and each.is_draft]
+    stills = [each for each in pictures if each.pane == mosaic and not each.is_draft]
     whole, drawn = len(session.heard) - before, graphics(session.heard, before)
     figures: dict[str, float] = {
         "frame_bytes": total(drafts),
@@ -113,13 +113,13 @@ def _step(session: Session, mosaic: int) -> tuple[dict[str, float], Pixels]:
 
 def _has_come(session: Session, mosaic: int, start: int) -> bool:
     """Say whether the stream holds a picture of the mosaic from `start` on."""
-    return any(each.image == mosaic for each in transmissions(session.heard, start))
+    return any(each.pane == mosaic for each in transmissions(session.heard, start))
 
 
 def _move(session: Session, key: str, mosaic: int) -> dict[str, float]:
     """Move the selection; return the bytes until the screen is at rest."""
     before = session.press(key)
-    frame = total(each for each in transmissions(session.heard, before) if each.image == mosaic)
+    frame = total(each for each in transmissions(session.heard, before) if each.pane == mosaic)
     whole, drawn = len(session.heard) - before, graphics(session.heard, before)
     return {
         "move_bytes": whole,
