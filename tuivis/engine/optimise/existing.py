@@ -57,7 +57,7 @@ def refuse_others(folder: Path, runs: Iterable[Run], weights: str, recipes: Sequ
         other = next((what for what, (theirs, ours) in compared.items() if theirs != ours), None)
         if other:
             picture = printable(folder / result.picture)
-            raise UserError(f"{picture} was made with {other}: name another folder, or --overwrite it")
+            raise UserError(f"{picture} was made with {other}: move it away, or --overwrite it")
 
 
 def _essence(recipe: Recipe) -> Recipe:
