@@ -15,7 +15,7 @@ from tests.engine.networks import Call, network
 from tuivis.engine.backward import Recording
 from tuivis.engine.rules import Rule
 from tuivis.engine.taps import discover, forward
-from tuivis.errors import UserError, is_out_of_memory
+from tuivis.errors import UserError
 
 
 def plain(model: nn.Module, batch: Tensor, module: str, start: Callable[[Tensor], Tensor]) -> Tensor:
@@ -287,52 +287,6 @@ def test_captum_agrees_where_every_relu_is_a_module_of_its_own(rule: Rule) -> No
     assert torch.allclose(recording.backward(2, (0, 0), rule).input, expected, atol=1e-6)
 
 
-class Stop(nn.Module):
-    def __init__(self, how: str) -> None:
-        super().__init__()
-        self.how = how
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.how == "no_grad":
-            with torch.no_grad():
-                return x * 2
-        if self.how == "inference":
-            with torch.inference_mode():
-                return x * 2
-        return (x * 4).long().float()
-
-
-@pytest.mark.parametrize("how", ["no_grad", "inference", "integers"])
-def test_where_the_gradient_ends_is_named(how: str) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), Stop(how), nn.Conv2d(4, 4, 3)).eval().requires_grad_(False)
-    batch = torch.randn(1, 3, 9, 9)
-    layers = discover(model, batch)
-    with pytest.raises(UserError, match=r"2 to the input: it ends in 1 \(Stop\)"):
-        Recording(model, layers, batch, "2").backward(0)
-    assert Recording(model, layers, batch, "0").backward(0).input.any()
-
-
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_a_model_that_turns_gradients_off_in_its_own_forward_is_told(mode: Callable[[], Any]) -> None:
-    class Frozen(nn.Sequential):
-        def forward(self, x: Tensor) -> Tensor:
-            with mode():
-                for part in self:
-                    x = part(x)
-                return x
-
-    inside = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
-    batch = torch.randn(1, 3, 9, 9)
-    for model, layer in ((Frozen(*inside), "2"), (nn.Sequential(Frozen(*inside), nn.Flatten(2)), "0.2")):
-        model.eval().requires_grad_(False)
-        layers = discover(model, batch)
-        before = forward(model, layers, batch, layer)
-        # No module in it is to blame, least of all the first convolution.
-        with pytest.raises(UserError, match=rf"from {layer} to the input: around its modules .* uses torch\.no_grad"):
-            Recording(model, layers, batch, layer).backward(0)
-        assert all(torch.equal(*pair) for pair in zip(before, forward(model, layers, batch, layer), strict=True))
-
-
 def test_gradients_pass_through_complex_values_and_beside_integers() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3), Call(lambda x: (torch.fft.fft2(x), x.argmax(1))), Call(lambda pair: pair[0].abs())
@@ -346,53 +300,6 @@ def test_gradients_pass_through_complex_values_and_beside_integers() -> None:
     assert torch.allclose(Recording(model, layers, batch, "3").backward(1).input, expected, rtol=1e-5)
     with pytest.raises(UserError, match="complex64"):
         Recording(model, layers, batch, "1[0]")
-
-
-def test_memory_that_runs_out_on_the_way_back_is_no_fault_of_the_network() -> None:
-    class Hungry(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: Tensor) -> Tensor:
-            return x * 2
-
-        @staticmethod
-        def backward(ctx: Any, *grad: Any) -> Any:
-            return torch.empty(1 << 60)
-
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), Call(Hungry.apply), nn.Conv2d(4, 4, 1)).eval()
-    batch = torch.randn(1, 3, 9, 9)
-    with pytest.raises(RuntimeError, match="memory") as caught:
-        Recording(model, discover(model, batch), batch, "2").backward(0)
-    assert is_out_of_memory(caught.value)
-
-
-def test_a_layer_that_the_input_does_not_influence_is_told() -> None:
-    class Constant(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.table = nn.Conv2d(1, 4, 1)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.add(x.mean(1, keepdim=True), self.table(torch.ones(1, 1, *x.shape[2:])))
-
-    model, batch = Constant().eval().requires_grad_(False), torch.randn(1, 3, 5, 5)
-    with pytest.raises(UserError, match="No gradient gets from table to the input"):
-        Recording(model, discover(model, batch), batch, "table").backward(0)
-
-
-def test_an_operation_without_a_derivative_is_named() -> None:
-    class Odd(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: Tensor) -> Tensor:
-            return x * 2
-
-        @staticmethod
-        def backward(ctx: Any, *grad: Any) -> Any:
-            raise RuntimeError("Odd has no backward")
-
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), Call(Odd.apply), nn.Conv2d(4, 4, 1)).eval()
-    batch = torch.randn(1, 3, 9, 9)
-    with pytest.raises(UserError, match="No gradient through 2: Odd has no backward"):
-        Recording(model, discover(model, batch), batch, "2").backward(0)
 
 
 def test_a_seed_is_what_a_layer_would_be_read_from() -> None:

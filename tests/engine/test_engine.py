@@ -10,7 +10,6 @@ import platform
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -313,50 +312,6 @@ async def test_an_engine_ends_at_once_though_nobody_has_read_its_events(
         await asyncio.sleep(0.01)
     await asyncio.wait_for(engine.close(), 30)
     assert await engine.ending() == "ended (exit code 0)"
-
-
-def standing(pid: int) -> bool:
-    """Say whether a process stands still."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-async def test_an_engine_that_is_held_stands_still_answers_later_and_ends_as_others_do(engine: Engine) -> None:
-    engine.hold()
-    engine.send(ListDevices())
-    await asyncio.sleep(0.2)
-    assert standing(engine.pid)
-    engine.release()
-    assert isinstance(await anext(engine.events()), Devices)
-    engine.hold()
-    await engine.close()
-    assert await engine.ending() == "ended (exit code 0)"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
-def test_an_engine_that_is_held_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    code = f"""
-import asyncio, time
-from pathlib import Path
-from tuivis.engine.client import Engine
-
-async def main():
-    engine = await Engine.start(Path({str(tmp_path / "engine.log")!r}))
-    engine.hold()
-    await asyncio.sleep(0.2)
-    print(engine.pid, flush=True)
-    await asyncio.sleep(60)
-
-asyncio.run(main())
-"""
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert standing(pid)
-        parent.kill()
-    end = time.monotonic() + 10
-    while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
-        assert time.monotonic() < end, "the engine is still there"
-        time.sleep(0.05)
 
 
 async def test_the_engine_ends_in_the_middle_of_a_forward_pass_when_its_stdin_closes(

@@ -61,9 +61,14 @@ def make():
 """
 
 
+def put(folder: Path, network: str) -> None:
+    """Put the file of a network, and a picture for it, into `folder`."""
+    (folder / "net.py").write_text(network)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(folder / "1.png")
+
+
 async def test_a_backward_pass_that_fails_is_a_line_and_the_explorer_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(NETWORK)
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    put(tmp_path, NETWORK)
     settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="last")
     async with explorer(settings) as running:
         await running.pilot.press("b")
@@ -100,8 +105,7 @@ def make():
 
 @pytest.mark.parametrize("backward_fails", ["return torch.empty(1 << 60)", "raise torch.OutOfMemoryError('CUDA')"])
 async def test_memory_that_runs_out_on_the_way_back_switches_the_view_off(tmp_path: Path, backward_fails: str) -> None:
-    (tmp_path / "net.py").write_text(HUNGRY.format(backward=backward_fails))
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    put(tmp_path, HUNGRY.format(backward=backward_fails))
     settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="2")
     async with explorer(settings) as running:
         engine = running.app._engine
@@ -129,8 +133,7 @@ async def test_memory_that_runs_out_while_a_picture_is_written_is_a_line_and_no_
 ) -> None:
     # There is memory until a file says that there is none.
     full = f"return torch.empty(1 << 60) if __import__('os').path.exists({str(tmp_path / 'full')!r}) else grad * 2"
-    (tmp_path / "net.py").write_text(HUNGRY.format(backward=full))
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    put(tmp_path, HUNGRY.format(backward=full))
     monkeypatch.chdir(tmp_path)
     settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="2")
     async with explorer(settings) as running:
@@ -158,8 +161,7 @@ async def test_memory_that_runs_out_while_a_picture_is_written_is_a_line_and_no_
     ],
 )
 async def test_a_zero_gradient_is_said_in_place_of_a_black_picture(tmp_path: Path, network: str, reason: str) -> None:
-    (tmp_path / "net.py").write_text(SILENT.format(network=network))
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    put(tmp_path, SILENT.format(network=network))
     settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="1", unit=1)
     async with explorer(settings, size=(200, 60)) as running:
         found = await backward(running, "b")
@@ -191,8 +193,7 @@ def make():
 
 
 async def test_a_gradient_that_is_not_finite_is_said_and_the_rest_is_drawn(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(INFINITE)
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    put(tmp_path, INFINITE)
     settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="1", unit=1)
     async with explorer(settings, size=(200, 60)) as running:
         found = await backward(running, "b")
@@ -207,8 +208,7 @@ async def test_a_gradient_that_is_not_finite_is_said_and_the_rest_is_drawn(tmp_p
 
 
 async def test_the_next_mode_comes_after_one_that_failed_up_to_grad_cam(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(NETWORK)
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    put(tmp_path, NETWORK)
     settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="last")
     async with explorer(settings) as running:
         for mode in ("gradient", "deconv", "guided", "input"):
@@ -221,8 +221,7 @@ async def test_the_next_mode_comes_after_one_that_failed_up_to_grad_cam(tmp_path
 def test_memory_that_runs_out_is_one_line_and_grad_cam_needs_no_way_to_the_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], backward_fails: str
 ) -> None:
-    (tmp_path / "net.py").write_text(HUNGRY.format(backward=backward_fails))
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    put(tmp_path, HUNGRY.format(backward=backward_fails))
     png, npz = tmp_path / "a.png", tmp_path / "a.npz"
     model = [f"{tmp_path / 'net.py'}:make", "--input", str(tmp_path / "1.png"), "--layer", "2", "-o", str(png)]
     assert cli.run(["snapshot", *model, "--unit", "1", "--backward", "gradient"]) == 2
@@ -260,8 +259,7 @@ def make():
 async def test_an_output_of_integers_or_complex_numbers_has_no_classes_and_units_are_traced_still(
     tmp_path: Path, output: str
 ) -> None:
-    (tmp_path / "net.py").write_text(ODD_OUTPUT.format(output=output))
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    put(tmp_path, ODD_OUTPUT.format(output=output))
     settings = Settings(model=f"{tmp_path / 'net.py'}:make", input=(str(tmp_path / "1.png"),), layer="conv")
     async with explorer(settings, size=(200, 60)) as running:
         found = await backward(running, "b")
@@ -285,8 +283,7 @@ async def test_an_output_of_integers_or_complex_numbers_has_no_classes_and_units
 def test_without_classes_the_commands_that_need_them_say_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
 ) -> None:
-    (tmp_path / "net.py").write_text(ODD_OUTPUT.format(output=output))
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "1.png")
+    put(tmp_path, ODD_OUTPUT.format(output=output))
     png = tmp_path / "a.png"
     model = [f"{tmp_path / 'net.py'}:make", "--input", str(tmp_path / "1.png"), "--layer", "conv"]
     for arguments in (["rank", *model], ["snapshot", *model, "--backward", "gradcam", "-o", str(png)]):

@@ -96,8 +96,8 @@ async def test_the_pane_in_focus_gets_its_share_and_the_others_theirs() -> None:
     assert abs(counts["b"] - counts["c"]) <= 2
 
 
-async def test_a_pane_that_gives_up_passes_its_turn_on() -> None:
-    terminal = Terminal()
+async def held(terminal: Terminal) -> asyncio.Task[None]:
+    """Let a pane have the turn and keep it; return what keeps it."""
 
     async def hold() -> None:
         async with terminal.turns.turn("a", 1.0):
@@ -105,6 +105,12 @@ async def test_a_pane_that_gives_up_passes_its_turn_on() -> None:
 
     holding = asyncio.create_task(hold())
     await settle()
+    return holding
+
+
+async def test_a_pane_that_gives_up_passes_its_turn_on() -> None:
+    terminal = Terminal()
+    holding = await held(terminal)
     waiting = asyncio.create_task(terminal.send("b", b"b"))
     given_up = asyncio.create_task(terminal.send("c", b"c"))
     await settle()
@@ -117,13 +123,7 @@ async def test_a_pane_that_gives_up_passes_its_turn_on() -> None:
 
 async def test_a_pane_that_has_just_given_up_is_no_obstacle() -> None:
     terminal = Terminal()
-
-    async def hold() -> None:
-        async with terminal.turns.turn("a", 1.0):
-            await asyncio.sleep(3600)
-
-    holding = asyncio.create_task(hold())
-    await settle()
+    holding = await held(terminal)
     given_up = asyncio.create_task(terminal.send("b", b"b"))
     await settle()
     holding.cancel()

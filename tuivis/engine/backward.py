@@ -6,7 +6,7 @@ Yosinski et al. (2015). A `Recording` is all that holds the graph; nothing is le
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -144,21 +144,7 @@ class Recording:
         if edge is None:
             raise self._no_gradient()
         found = {name: self._edges[name] for name in also if name in self._edges and name != self.layer}
-        self._rules.rule = rule
-        try:
-            with spreading(edge.node) if rule == "support" else nullcontext():
-                image, *rest = torch.autograd.grad(
-                    edge,
-                    [get_gradient_edge(self.input), *found.values()],
-                    tap.arrangement.seed(unit, start),
-                    retain_graph=True,
-                    allow_unused=True,
-                )
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
-            message = " ".join(str(error).split())
-            raise UserError(f"No gradient through {printable(self.layer)}: {printable(message)}") from error
+        image, *rest = self._pull(edge, found.values(), tap.arrangement.seed(unit, start), rule)
         if image is None:
             raise self._no_gradient()
         known = {name: g for name, g in zip(found, rest, strict=True) if g is not None}
@@ -167,6 +153,21 @@ class Recording:
         if self.layer in zeros:
             zeros[self.layer][unit] = start
         return Gradients(image[0].detach(), zeros | gradients)
+
+    def _pull(
+        self, edge: GradientEdge, others: Iterable[GradientEdge], seed: torch.Tensor, rule: Rule
+    ) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients at the input and at `others` of what `seed` says at `edge`."""
+        self._rules.rule = rule
+        wanted = [get_gradient_edge(self.input), *others]
+        try:
+            with spreading(edge.node) if rule == "support" else nullcontext():
+                return torch.autograd.grad(edge, wanted, seed, retain_graph=True, allow_unused=True)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            message = " ".join(str(error).split())
+            raise UserError(f"No gradient through {printable(self.layer)}: {printable(message)}") from error
 
     def _no_gradient(self) -> UserError:
         return where_gradients_end(self._module, self._taps[self.layer], self.input.detach())

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import re
-import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.engine.optimise.running import command, ready, recipe, refusal, until
 from tuivis.engine.client import Engine
-from tuivis.engine.commands import Cancel, Load, Open, Optimise, Pause, Read, Unpause
+from tuivis.engine.commands import Cancel, Open, Optimise, Pause, Read, Unpause
 from tuivis.engine.events import (
     Activations,
     Failed,
@@ -25,116 +22,13 @@ from tuivis.engine.events import (
     JobEnded,
     JobPaused,
     JobStarted,
-    Loaded,
     Opened,
     Preview,
     Stepped,
 )
 from tuivis.engine.optimise.manifest import unfinished
-from tuivis.engine.optimise.recipes import BUILT_IN, Recipe, changed
+from tuivis.engine.optimise.recipes import BUILT_IN
 from tuivis.engine.optimise.results import Target, Verdict, read
-from tuivis.engine.protocol import Event
-
-NETWORK = """
-import torch
-from torch import nn
-
-def make(channels=3, size=(3, 32, 24)):
-    torch.manual_seed(0)
-    features = nn.Sequential(nn.Conv2d(channels, 8, 3, 2), nn.ReLU(True), nn.Conv2d(8, 6, 3, 2, 1), nn.ReLU(True))
-    net = nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4))
-    net.input_size = size
-    net.labels = ("cat", "dog", "cow", "hen")
-    return net
-
-def gray():
-    return make(1, (1, 20, 36))
-
-def five():
-    return make(5, (5, 20, 36))
-
-class Spoil(nn.Module):
-    def __init__(self, spoil):
-        super().__init__()
-        self.spoil = spoil
-
-    def forward(self, x):
-        return self.spoil(x)
-
-def spoilt(first=lambda x: x, last=lambda x: x):
-    net = make()
-    net[0][2].weight.data[2] = 0
-    net[0].insert(0, Spoil(first))
-    net[0].append(Spoil(last))
-    return net
-
-def broken():
-    def look(x):
-        return torch.stack([torch.full_like(y, torch.nan) if i == 1 else y for i, y in enumerate(x.unbind(1))], 1)
-    return spoilt(last=look)
-
-def greedy():
-    # Memory enough to look, not to learn.
-    def look(x):
-        if x.requires_grad:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return x
-    return spoilt(look)
-"""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("jobs")
-    (folder / "net.py").write_text(NETWORK)
-    rng = np.random.default_rng(0)
-    for name in ("a.png", "b.png"):
-        Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(folder / name)
-    return folder
-
-
-@pytest.fixture
-async def engine(tmp_path: Path, folder: Path) -> AsyncIterator[Engine]:
-    started = await ready(tmp_path, folder)
-    yield started
-    await started.close()
-
-
-async def ready(tmp_path: Path, folder: Path, factory: str = "make") -> Engine:
-    engine = await Engine.start(tmp_path / "engine.log")
-    engine.send(Load(f"{folder / 'net.py'}:{factory}", device="cpu"))
-    await until(engine, Loaded)
-    engine.send(Open((str(folder / "a.png"), str(folder / "b.png"))))
-    await until(engine, Opened)
-    return engine
-
-
-async def until(engine: Engine, last: type[Event], kind: Any = None) -> list[Event]:
-    """Return the events up to the first of type `last`."""
-    received: list[Event] = []
-    async for event in engine.events():
-        received.append(event)
-        if isinstance(event, last):
-            return received
-        assert not isinstance(event, Failed), event
-    raise AssertionError(f"the engine ended after {[type(event).__name__ for event in received]}")
-
-
-def recipe(name: str = "pixel", steps: int = 5, **more: Any) -> Recipe:
-    return changed(BUILT_IN[name], {"steps": steps, **more})
-
-
-def command(target: Path, units: tuple[int, ...] = (0, 1), steps: int = 5, **more: Any) -> Optimise:
-    targets = tuple(Target(units=(unit,)) for unit in units)
-    defaults: dict[str, Any] = {
-        "job": 7, "layer": "0", "targets": targets, "recipes": (recipe(steps=steps),), "seeds": (0,),
-        "folder": str(target),
-    }  # fmt: skip
-    return Optimise(**{**defaults, **more})
-
-
-def pictures(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 
 
 async def test_results_are_on_disk_with_all_their_numbers(engine: Engine, tmp_path: Path) -> None:
@@ -234,58 +128,6 @@ async def test_a_paused_job_goes_on_and_a_cancelled_one_is_forgotten(engine: Eng
 
 
 @pytest.mark.timeout(300)
-async def test_kill_9_loses_nothing_and_does_nothing_twice(engine: Engine, tmp_path: Path, folder: Path) -> None:
-    units, steps = tuple(range(4)), 80
-    more: dict[str, Any] = {
-        "batch": 2, "checkpoint_seconds": 0.0, "recipes": (recipe("distill", steps=steps),), "units": units
-    }  # fmt: skip
-    engine.send(command(tmp_path / "whole", **more))
-    await until(engine, JobEnded)
-
-    victim = await ready(tmp_path, folder)
-    victim.send(command(tmp_path / "out", **more))
-    await until(victim, Finished)
-    # In the middle of the second pair.
-    while not any(isinstance(event, Stepped) and event.step > 5 for event in await until(victim, Stepped)):
-        pass
-    os.kill(victim.pid, signal.SIGKILL)
-    await victim.ending()
-    (manifest,) = unfinished(tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
-    assert before
-
-    survivor = await ready(tmp_path, folder)
-    survivor.send(manifest.optimise)
-    events = await until(survivor, JobEnded)
-    await survivor.close()
-    first = next(event for event in events if isinstance(event, Stepped))
-    assert first.step > 5
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
-    for path in (tmp_path / "whole").glob("*.json"):
-        one, other = (json.loads((each / path.name).read_bytes()) for each in (tmp_path / "whole", tmp_path / "out"))
-        assert one["record"] == other["record"]
-
-
-async def test_an_engine_whose_commands_end_saves_its_last_step(engine: Engine, tmp_path: Path, folder: Path) -> None:
-    more: dict[str, Any] = {"checkpoint_seconds": 1e6, "recipes": (recipe("pixel", steps=3000),)}
-    engine.send(command(tmp_path / "out", **more))
-    step = 0
-    while step < 20:
-        event = (await until(engine, Stepped))[-1]
-        assert isinstance(event, Stepped)
-        step = event.step
-    assert not list((tmp_path / "out").glob("*.checkpoint"))
-    await engine.close()
-    assert len(list((tmp_path / "out").glob("*.checkpoint"))) == 1
-
-    survivor = await ready(tmp_path, folder)
-    survivor.send(unfinished(tmp_path)[0].optimise)
-    first = (await until(survivor, Stepped))[-1]
-    await survivor.close()
-    assert isinstance(first, Stepped) and first.step > step
-
-
 async def test_a_job_may_have_photographs_of_its_own(engine: Engine, tmp_path: Path) -> None:
     Image.new("RGB", (24, 32), (200, 30, 90)).save(tmp_path / "plain.png")
     for name, sources in (("open", ()), ("own", (str(tmp_path / "plain.png"),)), ("gone", ("gone.png",))):
@@ -296,81 +138,6 @@ async def test_a_job_may_have_photographs_of_its_own(engine: Engine, tmp_path: P
     one, other = (read(tmp_path / name / "0-0-pixel-0.json").quality for name in ("open", "own"))
     assert other.natural_variation == 0 < one.natural_variation
     assert one.strongest != other.strongest
-
-
-async def test_existing_results_are_refused_before_the_work_or_made_anew(engine: Engine, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    engine.send(command(out, units=(0,)))
-    await until(engine, JobEnded)
-    (out / "0-0-pixel-0.png").write_bytes(b"mine")
-    engine.send(command(out))
-    assert "--overwrite" in await refusal(engine)
-    assert pictures(out) == {"0-0-pixel-0.png": b"mine"}
-    engine.send(command(out, existing="resume"))
-    events = await until(engine, JobEnded)
-    assert [event.run for event in events if isinstance(event, Finished)] == [1]
-    assert pictures(out)["0-0-pixel-0.png"] == b"mine"
-    engine.send(command(out, existing="overwrite"))
-    await until(engine, JobEnded)
-    assert pictures(out)["0-0-pixel-0.png"].startswith(b"\x89PNG")
-
-
-async def test_resuming_makes_the_films_that_are_missing(engine: Engine, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    engine.send(command(out))
-    await until(engine, JobEnded)
-    before = pictures(out)
-    for expected in ([0, 1], []):
-        engine.send(command(out, existing="resume", film=True))
-        events = await until(engine, JobEnded)
-        assert [event.run for event in events if isinstance(event, Finished)] == expected
-    assert {path.stem for path in out.glob("*.mp4")} == {"0-0-pixel-0", "0-1-pixel-0"}
-    assert pictures(out) == before
-
-
-async def test_resuming_takes_no_picture_that_was_made_otherwise(engine: Engine, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    engine.send(command(out, units=(0,)))
-    await until(engine, JobEnded)
-    for changed_recipe in (recipe(steps=6), recipe(minimise=True)):
-        engine.send(command(out, existing="resume", recipes=(changed_recipe,)))
-        assert "0-0-pixel-0.png was made with other parameters" in await refusal(engine)
-    net = tmp_path / "other.py"
-    net.write_text(NETWORK.replace("manual_seed(0)", "manual_seed(1)"))
-    engine.send(Load(f"{net}:make", device="cpu"))
-    await until(engine, Loaded)
-    engine.send(Open((str(tmp_path / "out" / "0-0-pixel-0.png"),)))
-    await until(engine, Opened)
-    engine.send(command(out, existing="resume"))
-    assert "0-0-pixel-0.png was made with another network or other weights" in await refusal(engine)
-
-
-async def test_what_is_half_done_is_neither_begun_anew_nor_resumed_with_other_photographs(
-    engine: Engine, tmp_path: Path, folder: Path
-) -> None:
-    out = tmp_path / "out"
-    long: dict[str, Any] = {"recipes": (recipe("maco", steps=3000),), "units": (0,), "checkpoint_seconds": 0.0}
-    engine.send(command(out, **long))
-    while not list(out.glob("*.checkpoint")):
-        await until(engine, Stepped)
-    await engine.close()
-    again = await ready(tmp_path, folder)
-    again.send(command(out, **long))
-    assert "0-0-maco-0 half done: --resume goes on with it" in await refusal(again)
-    Image.new("RGB", (24, 32), (200, 30, 90)).save(tmp_path / "plain.png")
-    again.send(command(out, existing="resume", sources=(str(tmp_path / "plain.png"),), **long))
-    first = (await until(again, Stepped))[-1]
-    await again.close()
-    assert isinstance(first, Stepped) and first.step == 1
-
-
-async def refusal(engine: Engine) -> str:
-    async for event in engine.events():
-        if isinstance(event, Failed):
-            assert event.generation == 7
-            return event.message
-        assert not isinstance(event, JobStarted)
-    raise AssertionError
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""Jobs that were cut off, and results that are there already: nothing is lost, done twice or mistaken."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.engine.optimise.running import NETWORK, command, pictures, ready, recipe, refusal, until
+from tuivis.engine.client import Engine
+from tuivis.engine.commands import Load, Open
+from tuivis.engine.events import (
+    Finished,
+    JobEnded,
+    Loaded,
+    Opened,
+    Stepped,
+)
+from tuivis.engine.optimise.manifest import unfinished
+
+
+async def test_kill_9_loses_nothing_and_does_nothing_twice(engine: Engine, tmp_path: Path, folder: Path) -> None:
+    units, steps = tuple(range(4)), 80
+    more: dict[str, Any] = {
+        "batch": 2, "checkpoint_seconds": 0.0, "recipes": (recipe("distill", steps=steps),), "units": units
+    }  # fmt: skip
+    engine.send(command(tmp_path / "whole", **more))
+    await until(engine, JobEnded)
+
+    victim = await ready(tmp_path, folder)
+    victim.send(command(tmp_path / "out", **more))
+    await until(victim, Finished)
+    # In the middle of the second pair.
+    while not any(isinstance(event, Stepped) and event.step > 5 for event in await until(victim, Stepped)):
+        pass
+    os.kill(victim.pid, signal.SIGKILL)
+    await victim.ending()
+    (manifest,) = unfinished(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
+    assert before
+
+    survivor = await ready(tmp_path, folder)
+    survivor.send(manifest.optimise)
+    events = await until(survivor, JobEnded)
+    await survivor.close()
+    first = next(event for event in events if isinstance(event, Stepped))
+    assert first.step > 5
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
+    for path in (tmp_path / "whole").glob("*.json"):
+        one, other = (json.loads((each / path.name).read_bytes()) for each in (tmp_path / "whole", tmp_path / "out"))
+        assert one["record"] == other["record"]
+
+
+async def test_an_engine_whose_commands_end_saves_its_last_step(engine: Engine, tmp_path: Path, folder: Path) -> None:
+    more: dict[str, Any] = {"checkpoint_seconds": 1e6, "recipes": (recipe("pixel", steps=3000),)}
+    engine.send(command(tmp_path / "out", **more))
+    step = 0
+    while step < 20:
+        event = (await until(engine, Stepped))[-1]
+        assert isinstance(event, Stepped)
+        step = event.step
+    assert not list((tmp_path / "out").glob("*.checkpoint"))
+    await engine.close()
+    assert len(list((tmp_path / "out").glob("*.checkpoint"))) == 1
+
+    survivor = await ready(tmp_path, folder)
+    survivor.send(unfinished(tmp_path)[0].optimise)
+    first = (await until(survivor, Stepped))[-1]
+    await survivor.close()
+    assert isinstance(first, Stepped) and first.step > step
+
+
+async def test_existing_results_are_refused_before_the_work_or_made_anew(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    engine.send(command(out, units=(0,)))
+    await until(engine, JobEnded)
+    (out / "0-0-pixel-0.png").write_bytes(b"mine")
+    engine.send(command(out))
+    assert "--overwrite" in await refusal(engine)
+    assert pictures(out) == {"0-0-pixel-0.png": b"mine"}
+    engine.send(command(out, existing="resume"))
+    events = await until(engine, JobEnded)
+    assert [event.run for event in events if isinstance(event, Finished)] == [1]
+    assert pictures(out)["0-0-pixel-0.png"] == b"mine"
+    engine.send(command(out, existing="overwrite"))
+    await until(engine, JobEnded)
+    assert pictures(out)["0-0-pixel-0.png"].startswith(b"\x89PNG")
+
+
+async def test_resuming_makes_the_films_that_are_missing(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    engine.send(command(out))
+    await until(engine, JobEnded)
+    before = pictures(out)
+    for expected in ([0, 1], []):
+        engine.send(command(out, existing="resume", film=True))
+        events = await until(engine, JobEnded)
+        assert [event.run for event in events if isinstance(event, Finished)] == expected
+    assert {path.stem for path in out.glob("*.mp4")} == {"0-0-pixel-0", "0-1-pixel-0"}
+    assert pictures(out) == before
+
+
+async def test_resuming_takes_no_picture_that_was_made_otherwise(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    engine.send(command(out, units=(0,)))
+    await until(engine, JobEnded)
+    for changed_recipe in (recipe(steps=6), recipe(minimise=True)):
+        engine.send(command(out, existing="resume", recipes=(changed_recipe,)))
+        assert "0-0-pixel-0.png was made with other parameters" in await refusal(engine)
+    net = tmp_path / "other.py"
+    net.write_text(NETWORK.replace("manual_seed(0)", "manual_seed(1)"))
+    engine.send(Load(f"{net}:make", device="cpu"))
+    await until(engine, Loaded)
+    engine.send(Open((str(tmp_path / "out" / "0-0-pixel-0.png"),)))
+    await until(engine, Opened)
+    engine.send(command(out, existing="resume"))
+    assert "0-0-pixel-0.png was made with another network or other weights" in await refusal(engine)
+
+
+async def test_what_is_half_done_is_neither_begun_anew_nor_resumed_with_other_photographs(
+    engine: Engine, tmp_path: Path, folder: Path
+) -> None:
+    out = tmp_path / "out"
+    long: dict[str, Any] = {"recipes": (recipe("maco", steps=3000),), "units": (0,), "checkpoint_seconds": 0.0}
+    engine.send(command(out, **long))
+    while not list(out.glob("*.checkpoint")):
+        await until(engine, Stepped)
+    await engine.close()
+    again = await ready(tmp_path, folder)
+    again.send(command(out, **long))
+    assert "0-0-maco-0 half done: --resume goes on with it" in await refusal(again)
+    Image.new("RGB", (24, 32), (200, 30, 90)).save(tmp_path / "plain.png")
+    again.send(command(out, existing="resume", sources=(str(tmp_path / "plain.png"),), **long))
+    first = (await until(again, Stepped))[-1]
+    await again.close()
+    assert isinstance(first, Stepped) and first.step == 1
