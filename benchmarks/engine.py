@@ -33,6 +33,8 @@ class TimingServer(server.Server):
         with torch.inference_mode():
             start = time.perf_counter()
             model.module(batch)
+            if model.device.type == "cuda":
+                torch.cuda.synchronize(model.device)
             return time.perf_counter() - start
 
 

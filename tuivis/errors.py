@@ -19,7 +19,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Say whether memory ran out, the processor's or a GPU's. torch has no class for the former."""
     text = str(error)
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or "can't allocate memory" in text or "not enough memory" in text
+    return named or any(sign in text for sign in ("can't allocate memory", "not enough memory", "ALLOC_FAILED"))
 
 
 def printable(value: object) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 from PIL import Image
 
 from tests.engine.optimise.running import NETWORK, command, pictures, ready, recipe, refusal, until
+from tuivis.engine import models, taps
 from tuivis.engine.client import Engine
 from tuivis.engine.commands import Load, Open
 from tuivis.engine.events import (
@@ -20,11 +24,14 @@ from tuivis.engine.events import (
     Opened,
     Stepped,
 )
-from tuivis.engine.optimise.manifest import unfinished
+from tuivis.engine.optimise import files, job
+from tuivis.engine.optimise.batch import Batch, Room
+from tuivis.engine.optimise.manifest import Manifest, unfinished
+from tuivis.engine.sources import open_pictures
 
 
 async def test_kill_9_loses_nothing_and_does_nothing_twice(engine: Engine, tmp_path: Path, folder: Path) -> None:
-    units, steps = tuple(range(4)), 80
+    units, steps = tuple(range(4)), 300
     more: dict[str, Any] = {
         "batch": 2, "checkpoint_seconds": 0.0, "recipes": (recipe("distill", steps=steps),), "units": units
     }  # fmt: skip
@@ -35,7 +42,7 @@ async def test_kill_9_loses_nothing_and_does_nothing_twice(engine: Engine, tmp_p
     victim.send(command(tmp_path / "out", **more))
     await until(victim, Finished)
     # In the middle of the second pair.
-    while not any(isinstance(event, Stepped) and event.step > 5 for event in await until(victim, Stepped)):
+    while not any(isinstance(event, Stepped) and event.step > 100 for event in await until(victim, Stepped)):
         pass
     os.kill(victim.pid, signal.SIGKILL)
     await victim.ending()
@@ -48,12 +55,40 @@ async def test_kill_9_loses_nothing_and_does_nothing_twice(engine: Engine, tmp_p
     events = await until(survivor, JobEnded)
     await survivor.close()
     first = next(event for event in events if isinstance(event, Stepped))
-    assert first.step > 5
+    assert first.step > 10
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
     for path in (tmp_path / "whole").glob("*.json"):
         one, other = (json.loads((each / path.name).read_bytes()) for each in (tmp_path / "whole", tmp_path / "out"))
         assert one["record"] == other["record"]
+
+
+def test_saving_takes_a_small_share_of_the_time_however_long_it_takes(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes one second of this clock and a checkpoint seven."""
+    now, saved = [0.0], 0
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    step, write = Batch.step, files.write_checkpoint
+
+    def slow_step(batch: Batch, room: Room) -> None:
+        now[0] += 1
+        step(batch, room)
+
+    def slow_write(path: Path, content: dict[str, Any]) -> None:
+        nonlocal saved
+        now[0], saved = now[0] + 7, saved + 1
+        write(path, content)
+
+    monkeypatch.setattr(Batch, "step", slow_step)
+    monkeypatch.setattr(files, "write_checkpoint", slow_write)
+    load, sources = Load(f"{folder / 'net.py'}:make", device="cpu"), (str(folder / "a.png"),)
+    model = models.load(load.model, None, "cpu", 0, lambda *_: None)
+    layers = taps.discover(model.module, torch.zeros(1, *model.input_shape))
+    optimise = command(tmp_path / "out", recipes=(recipe("pixel", steps=400),))
+    for _ in job.Job(Manifest(load, sources, optimise), model, layers, open_pictures(sources)).run():
+        pass
+    assert 4 <= saved <= 7
 
 
 async def test_an_engine_whose_commands_end_saves_its_last_step(engine: Engine, tmp_path: Path, folder: Path) -> None:

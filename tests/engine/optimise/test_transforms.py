@@ -7,23 +7,33 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Generator
+from torch import Generator, Tensor
+from torch.nn import functional as F
 
-from tuivis.engine.optimise.recipes import BUILT_IN, Recipe
-from tuivis.engine.optimise.transforms import apply, draw
+from tuivis.engine.optimise.recipes import BUILT_IN, Recipe, changed
+from tuivis.engine.optimise.transforms import apply, draw, noise, window
+from tuivis.engine.optimise.warp import spread
 
 SHAPE = (3, 12, 20)
+CPU = torch.device("cpu")
 
 
-def maps(seed: int = 0, **parameters: Any) -> Any:
-    return draw(Recipe(name="test", **parameters), SHAPE, Generator().manual_seed(seed))[0]
+def maps(seed: int = 0, **parameters: Any) -> Tensor:
+    drawn = draw(Recipe(name="test", **parameters), SHAPE, [Generator().manual_seed(seed)]).maps
+    assert drawn is not None
+    return drawn
+
+
+def seen(image: Tensor, seed: int = 0, **parameters: Any) -> Tensor:
+    """Return what one step sees of one picture."""
+    return apply(Recipe(name="test", **parameters), image, maps(seed, **parameters), None)
 
 
 def test_a_jitter_shifts_by_whole_pixels_and_shows_gray_outside() -> None:
     image = torch.rand(1, *SHAPE)
-    seen = set()
+    shifts = set()
     for seed in range(30):
-        moved = apply(image, maps(seed, jitter=4), None)[0]
+        moved = seen(image, seed, jitter=4)[0]
         found = [
             (down, across)
             for down in range(-2, 3)
@@ -31,15 +41,15 @@ def test_a_jitter_shifts_by_whole_pixels_and_shows_gray_outside() -> None:
             if torch.allclose(moved[:, 3:-3, 3:-3], image[0].roll((-down, -across), (1, 2))[:, 3:-3, 3:-3], atol=1e-5)
         ]
         assert len(found) == 1
-        seen.add(found[0])
+        shifts.add(found[0])
         if found[0][0] == 2:
             assert torch.allclose(moved[:, -2:], torch.tensor(0.5), atol=1e-5)
-    assert len(seen) > 10
+    assert len(shifts) > 10
 
 
 def test_a_quarter_turn_of_an_oblong_picture_keeps_its_centre() -> None:
     image = torch.rand(1, *SHAPE)
-    turned = apply(image, maps(degrees=(90.0,)), None)
+    turned = seen(image, degrees=(90.0,))
     square = image[..., 4:16]
     assert torch.allclose(turned[..., 4:16], square.rot90(1, (2, 3)), atol=1e-4) or torch.allclose(
         turned[..., 4:16], square.rot90(-1, (2, 3)), atol=1e-4
@@ -47,7 +57,7 @@ def test_a_quarter_turn_of_an_oblong_picture_keeps_its_centre() -> None:
 
 
 def test_a_scale_enlarges() -> None:
-    (matrix,) = maps(scales=(2.0,))
+    ((matrix,),) = maps(scales=(2.0,))
     assert torch.allclose(matrix, torch.tensor([[0.5, 0, 0], [0, 0.5, 0]]))
 
 
@@ -58,37 +68,60 @@ def test_the_first_shift_is_before_scaling_and_turning_and_the_second_after(firs
     to_pixels = torch.diag(torch.tensor([width / 2, height / 2]))
     turn = math.radians(30)
     turning = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) / 1.25
-    seen = set()
+    found = set()
     for seed in range(20):
         shifts = {"jitter": 6} if first else {"second_jitter": 6}
-        (matrix,) = maps(seed, scales=(1.25,), degrees=(30.0,), **shifts)
+        ((matrix,),) = maps(seed, scales=(1.25,), degrees=(30.0,), **shifts)
         linear = to_pixels @ matrix[:, :2] @ to_pixels.inverse()
         assert torch.allclose(linear, turning, atol=1e-5)
         shift = to_pixels @ matrix[:, 2]
         shift = shift if first else linear.inverse() @ shift
         assert torch.allclose(shift, shift.round(), atol=1e-4) and float(shift.abs().max()) <= 3.001
-        seen.add(tuple(shift.round().tolist()))
-    assert len(seen) > 10
+        found.add(tuple(shift.round().tolist()))
+    assert len(found) > 10
 
 
 def test_crops_lie_inside_of_the_picture_and_noise_within_its_bounds() -> None:
-    crops, noise = draw(BUILT_IN["maco"], SHAPE, Generator().manual_seed(3))
-    assert crops is not None
-    assert noise is not None
-    assert crops.shape == (6, 2, 3)
+    recipe = BUILT_IN["maco"]
+    drawn = draw(recipe, SHAPE, [Generator().manual_seed(seed) for seed in (3, 4)])
+    assert drawn.maps is not None
+    assert drawn.seeds is not None
+    assert drawn.maps.shape == (2, 6, 2, 3)
+    crops = drawn.maps.flatten(0, 1)
     assert bool((crops[:, :, 2].abs() + crops[:, [0, 1], [0, 1]] <= 1 + 1e-6).all())
-    assert noise.shape == (6, *SHAPE)
-    assert 0.09 < float(noise.abs().max()) <= 0.1
-    assert apply(torch.rand(2, *SHAPE), torch.cat([crops, crops]), None).shape == (12, *SHAPE)
+    added = noise(recipe, SHAPE, drawn.seeds, CPU)
+    assert added.shape == (12, *SHAPE)
+    assert 0.09 < float(added.abs().max()) <= 0.1
+    assert torch.equal(added[6:], noise(recipe, SHAPE, drawn.seeds[1:], CPU))
+    assert not torch.equal(added[:6], added[6:])
+    assert apply(recipe, torch.rand(2, *SHAPE), drawn.maps, added).shape == (12, *SHAPE)
+
+
+def test_a_crop_is_what_interpolation_makes_of_it() -> None:
+    recipe, images = BUILT_IN["maco"], torch.rand(2, *SHAPE)
+    crops = draw(recipe, SHAPE, [Generator().manual_seed(seed) for seed in (3, 4)]).maps
+    assert crops is not None
+    grid = F.affine_grid(crops.flatten(0, 1), [12, *SHAPE], align_corners=False)
+    expected = F.grid_sample(images.repeat_interleave(6, 0) - 0.5, grid, align_corners=False) + 0.5
+    torch.testing.assert_close(apply(recipe, images, crops, None), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "wobble", [{}, {"scales": (1.0,)}, {"scales": (2.5,)}, {"scales": (0.6,)}, {"degrees": (77.0,)}]
+)
+def test_the_gradient_that_is_the_same_in_every_run_is_that_of_the_interpolation(wobble: dict[str, Any]) -> None:
+    recipe = changed(BUILT_IN["distill"], wobble)
+    drawn = draw(recipe, SHAPE, [Generator().manual_seed(seed) for seed in range(40)]).maps
+    assert drawn is not None
+    images, gradient = torch.rand(40, *SHAPE).requires_grad_(), torch.randn(40, *SHAPE)
+    (expected,) = torch.autograd.grad(apply(recipe, images, drawn, None), images, gradient)
+    torch.testing.assert_close(spread(gradient, drawn[:, 0], window(recipe)), expected, atol=2e-4, rtol=1e-4)
 
 
 def test_the_same_generator_draws_the_same() -> None:
     recipe = BUILT_IN["distill"]
-    one, other = (draw(recipe, SHAPE, Generator().manual_seed(7))[0] for _ in range(2))
-    different = draw(recipe, SHAPE, Generator().manual_seed(8))[0]
-    assert one is not None
-    assert other is not None
-    assert torch.equal(one, other)
-    assert different is not None
-    assert not torch.equal(one, different)
-    assert math.isclose(float(one[0, 0, 0] / one[0, 1, 1]), 1, rel_tol=1e-5)
+    drawn = draw(recipe, SHAPE, [Generator().manual_seed(seed) for seed in (7, 8, 7)]).maps
+    assert drawn is not None
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[1])
+    assert torch.allclose(drawn[:, 0, 0, 0], drawn[:, 0, 1, 1])

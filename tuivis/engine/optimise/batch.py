@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 import torch
@@ -15,7 +16,9 @@ from tuivis.engine.optimise.parametrisations import Parametrisation, Space
 from tuivis.engine.optimise.policies import Ascent, rates
 from tuivis.engine.optimise.recipes import Recipe
 from tuivis.engine.optimise.regularisers import clip, regularise
+from tuivis.engine.optimise.replay import Replay
 from tuivis.engine.optimise.results import Record, Verdict
+from tuivis.engine.optimise.transforms import Draws
 from tuivis.engine.truncation import Truncated
 from tuivis.errors import UserError, is_out_of_memory
 
@@ -92,6 +95,8 @@ class Batch:
         factor = torch.ones(len(first), device=setting.device)
         self.state = State(first, first, ascent, ascent, first.clone(), factor)
         self.records = [Record() for _ in generators]
+        self._derive = partial(derive, setting, objectives)
+        self._replay = Replay(self._derive) if setting.device.type == "cuda" else None
         self.step_number = 0
 
     def pictures(self) -> Tensor:
@@ -114,14 +119,20 @@ class Batch:
         values, gradient, ranks = self._ascend(parameter, room)
         norms = gradient.flatten(1).square().sum(1)
         finite = values.isfinite() & norms.isfinite()
-        self._record(values, norms, ranks, finite, parameter)
         rate = rates(recipe, norms, values, self.setting.scale) * state.factor
-        for record, each in zip(self.records, rate.tolist(), strict=True):
-            record.rates.append(each)
+        self._record(
+            torch.stack([values.double(), norms.double(), ranks.double(), finite.double(), rate.double()]), parameter
+        )
         moves = finite & (norms > 0)
         moves &= torch.tensor([not record.verdict for record in self.records], device=moves.device)
         if self.step_number < recipe.steps - 1:
-            self._update(parameter, gradient, rate, finite, moves)
+            try:
+                self._update(parameter, gradient, rate, finite, moves)
+            except torch.OutOfMemoryError:
+                # The memory of recordings cannot be used for anything else.
+                self._release()
+                self._replay = None
+                self._update(parameter, gradient, rate, finite, moves)
         else:
             state.parameter = torch.where(_wide(finite, parameter), parameter, state.previous)
         self.step_number += 1
@@ -137,7 +148,7 @@ class Batch:
     def _ascend(self, parameter: Tensor, room: Room) -> tuple[Tensor, Tensor, Tensor]:
         """Return each sample's objective, its gradient (uphill), and its rank."""
         recipe, shape = self.setting.recipe, self.setting.shape
-        drawn = [transforms.draw(recipe, shape, generator) for generator in self.generators]
+        drawn = transforms.draw(recipe, shape, self.generators)
         room.grow(len(parameter) * transforms.views(recipe))
         values, gradients, ranks = [], [], []
         start = 0
@@ -147,12 +158,12 @@ class Batch:
             part = slice(start, start + count)
             try:
                 chosen = self.objectives.keep(_indices(part, parameter))
-                value, gradient, rank = self._one(parameter[part], chosen, drawn[part])
+                value, gradient, rank = self._one(parameter[part], chosen, drawn.of(part))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 room.shrink(len(parameter[part]))
-                _release(self.setting.device)
+                self._release()
                 continue
             values.append(value)
             gradients.append(gradient)
@@ -160,26 +171,26 @@ class Batch:
             start += count
         return torch.cat(values), torch.cat(gradients), torch.cat(ranks)
 
-    def _one(
-        self, parameter: Tensor, objectives: Objectives, drawn: Sequence[tuple[Tensor | None, Tensor | None]]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        device, views = self.setting.device, transforms.views(self.setting.recipe)
-        maps, noise = (_joined([pair[i] for pair in drawn], device) for i in range(2))
-        parameter = parameter.detach().requires_grad_()
-        seen = transforms.apply(self.setting.parametrisation.image(parameter), maps, noise)
-        activation = self.setting.network(self.setting.space.input(seen)).float()
-        several = objectives.repeat(views)
-        value = several(activation)
-        # A sum over the batch, so that no sample's gradient depends on the others.
-        (gradient,) = torch.autograd.grad(objectives.sign * value.sum() / views, parameter)
-        rank = several.rank(activation.detach()).view(-1, views).amin(1)
-        return value.detach().view(-1, views).mean(1), gradient, rank
+    def _one(self, parameter: Tensor, objectives: Objectives, drawn: Draws) -> tuple[Tensor, Tensor, Tensor]:
+        recipe, device = self.setting.recipe, self.setting.device
+        maps = None if drawn.maps is None else drawn.maps.to(device)
+        noise = None if drawn.seeds is None else transforms.noise(recipe, self.setting.shape, drawn.seeds, device)
+        if self._replay is None:
+            return self._derive(parameter, objectives.weights, maps, noise)
+        value, gradient, rank = self._replay(parameter, objectives.weights, maps, noise)
+        return value.clone(), gradient.clone(), rank.clone()
 
-    def _record(self, values: Tensor, norms: Tensor, ranks: Tensor, finite: Tensor, parameter: Tensor) -> None:
+    def _release(self) -> None:
+        if self._replay is not None:
+            self._replay.forget()
+            torch.cuda.empty_cache()
+
+    def _record(self, table: Tensor, parameter: Tensor) -> None:
+        """Note each sample's (value, norm, rank, finite, rate), (5, N): fetched together, as a GPU is waited for."""
         sign, step = self.objectives.sign, self.step_number
-        table = torch.stack([values.double(), norms.double(), ranks.double(), finite.double()]).tolist()
         better = []
-        for record, value, norm, rank, fine in zip(self.records, *table, strict=True):
+        for record, value, norm, rank, fine, rate in zip(self.records, *table.tolist(), strict=True):
+            record.rates.append(rate)
             better.append(False)
             if record.verdict:
                 continue
@@ -201,19 +212,19 @@ class Batch:
     def _update(self, parameter: Tensor, gradient: Tensor, rate: Tensor, finite: Tensor, moves: Tensor) -> None:
         """Move the samples in `moves`; put those that are not `finite` back to before the step that broke them."""
         recipe, state = self.setting.recipe, self.state
-        before = Ascent(state.ascent.kind, **state.ascent.tensors())
-        moved = parameter + state.ascent.step(gradient, rate)
+        # All is computed before anything is changed: memory may run out.
+        before, ascent = state.ascent, Ascent(state.ascent.kind, **state.ascent.tensors())
+        moved = parameter + ascent.step(gradient, rate)
         moved = regularise(recipe, moved, gradient, self.step_number) if parameter.ndim == 4 else moved
         fine, going = _wide(finite, parameter), _wide(moves, parameter)
         stays = torch.where(fine, parameter, state.previous)
-        state.parameter = torch.where(going, moved, stays)
-        state.previous = stays
-        state.factor = torch.where(finite, state.factor, state.factor / 2)
-        back = state.previous_ascent.tensors()
-        kept, now = before.tensors(), state.ascent.tensors()
-        chosen = {k: _pick(moves, now[k], _pick(finite, kept[k], back[k])) for k in now}
-        state.previous_ascent = Ascent(before.kind, **{k: _pick(finite, kept[k], back[k]) for k in kept})
-        state.ascent = Ascent(before.kind, **chosen)
+        back, kept, now = state.previous_ascent.tensors(), before.tensors(), ascent.tensors()
+        kept = {k: _pick(finite, kept[k], back[k]) for k in kept}
+        chosen = {k: _pick(moves, now[k], kept[k]) for k in now}
+        factor = torch.where(finite, state.factor, state.factor / 2)
+        moved = torch.where(going, moved, stays)
+        ascents = Ascent(before.kind, **chosen), Ascent(before.kind, **kept)
+        self.state = State(moved, stays, *ascents, state.best, factor)
 
     def checkpoint(self) -> dict[str, object]:
         """Return all that `restore` needs, as tensors and plain values."""
@@ -243,14 +254,33 @@ class Batch:
             generator.set_state(state)
 
 
+def derive(
+    setting: Setting,
+    objectives: Objectives,
+    parameter: Tensor,
+    weights: Tensor,
+    maps: Tensor | None,
+    noise: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return samples' objectives with these `weights`, (N,), their gradients, and their ranks, (N,).
+
+    A function of its own, so that a recording of it does not keep its batch.
+    """
+    objectives, views = replace(objectives, weights=weights), transforms.views(setting.recipe)
+    parameter = parameter.detach().requires_grad_()
+    seen = transforms.apply(setting.recipe, setting.parametrisation.image(parameter), maps, noise)
+    activation = setting.network(setting.space.input(seen)).float()
+    several = objectives.repeat(views)
+    value = several(activation)
+    # A sum over the batch, so that no sample's gradient depends on the others.
+    (gradient,) = torch.autograd.grad(objectives.sign * value.sum() / views, parameter)
+    rank = several.rank(activation.detach()).view(-1, views).amin(1)
+    return value.detach().view(-1, views).mean(1), gradient, rank
+
+
 def too_little_memory() -> UserError:
     """Return what to say where not even one picture goes through the network."""
     return UserError("too little memory for one picture: free some, choose an earlier layer or --device cpu")
-
-
-def _joined(parts: Sequence[Tensor | None], device: torch.device) -> Tensor | None:
-    there = [part for part in parts if part is not None]
-    return torch.cat(there).to(device) if there else None
 
 
 def _indices(part: slice, batch: Tensor) -> Tensor:
@@ -263,8 +293,3 @@ def _pick(mask: Tensor, one: Tensor, other: Tensor) -> Tensor:
 
 def _wide(mask: Tensor, like: Tensor) -> Tensor:
     return mask.view(-1, *(1,) * (like.ndim - 1))
-
-
-def _release(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

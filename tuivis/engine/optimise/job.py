@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -34,12 +35,17 @@ from tuivis.engine.values import Array
 from tuivis.errors import UserError, is_out_of_memory, printable
 from tuivis.files import write_whole
 
-TOGETHER = {"cpu": 16, "cuda": 256}
-"""Samples that take their steps together: on a CPU more at once are no faster, and the first is done later."""
+TOGETHER = {"cpu": 16, "cuda": 128}
+"""Samples that take their steps together: more at once are hardly faster, and the first is done later."""
 AT_ONCE = {"cpu": 8}
-"""Pictures that go through the network together at most; on a CPU more at once cost only memory."""
+"""Pictures that go through the network together at most; on a CPU more at once cost only memory.
+
+A GPU begins with all: its libraries take seconds to get ready for every new number.
+"""
 LONG_STEP = 0.5
 """Seconds. After each step that takes longer all is saved."""
+SELDOM = 10
+"""Saving takes at most one part in so many of the time: of many samples a checkpoint is large."""
 REPORT_SECONDS = 0.1
 PREVIEW_SECONDS = 0.25
 PREVIEWED = 16
@@ -74,11 +80,15 @@ class Job:
         self._network = _truncated(model, layers, command.layer)
         for recipe in command.recipes:
             position(recipe, self._network.shape)
-        self._room = Room(command.batch or 8, AT_ONCE.get(model.device.type))
+        at_once = AT_ONCE.get(model.device.type)
+        self._room = Room(command.batch or at_once or sys.maxsize, at_once)
+        # The same seed gives the same bytes: a GPU's libraries have faster ways for which this is not so.
+        torch.backends.cudnn.deterministic = True
         self._batch: Batch | None = None
         self._members: list[int] = []
         self._frames: list[list[Tensor]] = []
         self._last = {"report": 0.0, "preview": 0.0, "checkpoint": 0.0}
+        self._saving = 0.0
 
     def run(self) -> Iterator[JobEvent]:
         """Yield what happens; between two events the job can be left for as long as one likes."""
@@ -90,7 +100,7 @@ class Job:
         self._seen = hashlib.sha256(self._judge.photographs.images.numpy().tobytes()).hexdigest()
         for recipe in self.command.recipes:
             waiting = [i for i, run in enumerate(self.runs) if run.recipe == recipe.name and i not in done]
-            for members, saved in self._groups(waiting):
+            for members, saved in self._groups(waiting, self._together(recipe)):
                 yield from self._steps(recipe, members, saved)
         self._manifest.path.unlink(missing_ok=True)
 
@@ -98,6 +108,7 @@ class Job:
         """Save how far the present batch is."""
         if self._batch is None or self._batch.step_number == 0:
             return
+        start = time.monotonic()
         content = self._batch.checkpoint() | {
             "identity": self._identity(self._batch.setting.recipe),
             "runs": [self.runs[i].stem for i in self._members],
@@ -105,6 +116,7 @@ class Job:
             "room": self._room.size,
         }
         files.write_checkpoint(self._checkpoint(self._members), content)
+        self._saving = time.monotonic() - start
 
     def cancel(self) -> None:
         """Forget how far the job was; finished pictures stay."""
@@ -133,7 +145,16 @@ class Job:
     def _film(self, run: Run) -> Path:
         return self._folder / f"{run.stem}.mp4"
 
-    def _groups(self, waiting: list[int]) -> Iterator[tuple[list[int], dict[str, Any] | None]]:
+    def _together(self, recipe: Recipe) -> int:
+        """Return how many runs take their steps together, the same however many of them are done.
+
+        All groups are of one size, as far as can be: a GPU's libraries take seconds to get ready for another.
+        """
+        count = sum(run.recipe == recipe.name for run in self.runs)
+        most = self.command.batch or TOGETHER.get(self._model.device.type, 16)
+        return -(-count // -(-count // most))
+
+    def _groups(self, waiting: list[int], size: int) -> Iterator[tuple[list[int], dict[str, Any] | None]]:
         """Yield the runs that take their steps together: first those that a checkpoint has, as they were."""
         left = list(waiting)
         if self.command.existing == "resume":
@@ -147,9 +168,8 @@ class Job:
                     members = [by_stem[stem] for stem in saved["runs"]]
                     left = [i for i in left if i not in members]
                     yield members, saved
-        most = self.command.batch or TOGETHER.get(self._model.device.type, 16)
-        for start in range(0, len(left), most):
-            yield left[start : start + most], None
+        for start in range(0, len(left), size):
+            yield left[start : start + size], None
 
     def _steps(self, recipe: Recipe, members: list[int], saved: dict[str, Any] | None) -> Iterator[JobEvent]:
         self._members = members
@@ -165,12 +185,14 @@ class Job:
             if self.command.film and batch.step_number % every == 0:
                 for frames, picture in zip(self._frames, batch.pictures(), strict=True):
                     frames.append(files.compressed(files.levels(picture)))
+            start = time.monotonic()
             batch.step(self._room)
+            lasted = time.monotonic() - start
             taken = (time.monotonic() - begun) / (batch.step_number - first)
             yield from self._report(batch, members, taken)
             # A step that is not over in time when the engine ends is lost with all since the last checkpoint.
-            seldom = self.command.checkpoint_seconds if taken < LONG_STEP else 0.0
-            if self._due("checkpoint", seldom) and not batch.done:
+            wait = self.command.checkpoint_seconds if lasted < LONG_STEP else 0.0
+            if self._due("checkpoint", max(wait, SELDOM * self._saving)) and not batch.done:
                 self.save()
         yield from self._finish(batch, members, (time.monotonic() - begun) / len(members))
         self._checkpoint(members).unlink(missing_ok=True)

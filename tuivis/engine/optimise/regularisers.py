@@ -50,12 +50,12 @@ def contribution(x: Tensor, gradient: Tensor) -> Tensor:
 
 def blur(x: Tensor, radius: float) -> Tensor:
     """Return `x` after a Gaussian blur, equal to `scipy.ndimage.gaussian_filter` of each channel with its defaults."""
-    rows, columns = (_blurring(n, radius).to(x) for n in x.shape[-2:])
+    rows, columns = (_blurring(n, radius, x.device).to(x.dtype) for n in x.shape[-2:])
     return rows @ x @ columns.T
 
 
 @lru_cache(maxsize=8)
-def _blurring(size: int, radius: float) -> Tensor:
+def _blurring(size: int, radius: float, device: torch.device) -> Tensor:
     """Return the (size, size) matrix that blurs one axis; at the edges the picture is mirrored."""
     reach = int(4 * radius + 0.5)
     offsets = torch.arange(-reach, reach + 1)
@@ -63,7 +63,8 @@ def _blurring(size: int, radius: float) -> Tensor:
     weights /= weights.sum()
     there = (torch.arange(size)[:, None] + offsets) % (2 * size)
     there = torch.where(there < size, there, 2 * size - 1 - there)
-    return torch.zeros(size, size, dtype=torch.float64).scatter_add_(1, there, weights.expand(size, -1).contiguous())
+    matrix = torch.zeros(size, size, dtype=torch.float64)
+    return matrix.scatter_add_(1, there, weights.expand(size, -1).contiguous()).to(device)
 
 
 def percentile(values: Tensor, percent: float) -> Tensor:
