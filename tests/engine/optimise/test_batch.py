@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tests.engine.optimise.samples import SHAPE, batch_of, finished, small_netwo
 from tuivis.engine.optimise.batch import Batch, Room, Setting
 from tuivis.engine.optimise.objectives import Objectives, position
 from tuivis.engine.optimise.parametrisations import Space, make
+from tuivis.engine.optimise.policies import Ascent
 from tuivis.engine.optimise.recipes import BUILT_IN, Recipe, changed
 from tuivis.engine.optimise.results import Verdict
 from tuivis.engine.truncation import Truncated
@@ -157,6 +159,25 @@ def test_out_of_memory_shrinks_the_batch_and_loses_no_work(error: Exception) -> 
     torch.testing.assert_close(tight.kept(), roomy.kept(), atol=2e-3, rtol=0)
     assert sizes.count(5) == 1
     assert max(sizes[-10:]) == 2
+
+
+@pytest.mark.parametrize("name", ["distill", "yosinski-3-free", "maco"])
+def test_out_of_memory_after_the_pass_makes_the_same_step_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = truncated(small_network())
+    roomy, tight = (batch_of(short(name), [1, 4], network) for _ in range(2))
+    finished(roomy)
+    step, calls = Ascent.step, count()
+
+    def short_of_memory(ascent: Ascent, gradient: Tensor, rate: Tensor) -> Tensor:
+        moved = step(ascent, gradient, rate)
+        if next(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return moved
+
+    monkeypatch.setattr(Ascent, "step", short_of_memory)
+    finished(tight)
+    assert torch.equal(tight.kept(), roomy.kept())
+    assert tight.records == roomy.records
 
 
 def test_out_of_memory_at_one_picture_says_so() -> None:
