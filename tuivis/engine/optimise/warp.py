@@ -14,13 +14,8 @@ from torch.nn import functional as F
 
 
 def cut(images: Tensor, maps: Tensor) -> Tensor:
-    """Return (N, C, H, W) `images` through maps (N, 2, 3) that do not turn, zero outside: one product an axis."""
-    height, width = images.shape[-2:]
-    rows, columns = (
-        _interpolation(height, maps[:, 1, 1], maps[:, 1, 2]),
-        _interpolation(width, maps[:, 0, 0], maps[:, 0, 2]),
-    )
-    return rows[:, None] @ images @ columns[:, None].mT
+    """Return (N, C, H, W) `images` through maps (N, 2, 3) that do not turn, zero outside."""
+    return products(images, maps) if images.is_cuda else _sampled(images, maps)
 
 
 def turn(images: Tensor, maps: Tensor, window: int) -> Tensor:
@@ -31,7 +26,15 @@ def turn(images: Tensor, maps: Tensor, window: int) -> Tensor:
     if images.is_cuda:
         result: Tensor = _Turned.apply(images, maps, window)
         return result
-    return _turned(images, maps)
+    return _sampled(images, maps)
+
+
+def products(images: Tensor, maps: Tensor) -> Tensor:
+    """Return what `cut` returns, by one matrix product an axis."""
+    height, width = images.shape[-2:]
+    rows = _interpolation(height, maps[:, 1, 1], maps[:, 1, 2])
+    columns = _interpolation(width, maps[:, 0, 0], maps[:, 0, 2])
+    return rows[:, None] @ images @ columns[:, None].mT
 
 
 def spread(gradient: Tensor, maps: Tensor, window: int) -> Tensor:
@@ -68,7 +71,7 @@ class _Turned(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, maps: Tensor, window: int) -> Tensor:
         ctx.save_for_backward(maps)
         ctx.window = window
-        return _turned(images, maps)
+        return _sampled(images, maps)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -76,7 +79,7 @@ class _Turned(torch.autograd.Function):
         return spread(gradient.contiguous(), maps, ctx.window), None, None
 
 
-def _turned(images: Tensor, maps: Tensor) -> Tensor:
+def _sampled(images: Tensor, maps: Tensor) -> Tensor:
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
 
