@@ -39,6 +39,8 @@ RATES = (0.1, 240.0)
 """Frames per second that a video may say it has."""
 PATIENCE = 30.0
 """Seconds without a frame after which none is waited for any longer."""
+SILENCE = 1.0
+"""Seconds without a frame that are worth a word."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -100,6 +102,9 @@ class _Bar:
     def expect(self, frames: float | None) -> None:
         self._bars.update(self._task, total=None if frames is None else max(1, round(frames)))
 
+    def note(self, text: str) -> None:
+        self._bars.console.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
+
     def show(self, done: Recorded) -> None:
         self._bars.update(self._task, description=extent(done.seconds, done.bytes), completed=done.frames)
 
@@ -109,7 +114,7 @@ async def _record(request: Request, bar: _Bar) -> Report:
     size = stage.width, stage.height
     async with conversation(bar.say) as engine:
         loaded, opened, state = await _begin(engine, request)
-        async with aclosing(_frames(engine, state, stop)) as frames:
+        async with aclosing(_frames(engine, state, stop, bar.note)) as frames:
             state = await anext(frames)
             assert state.frame is not None
             rate = _rate(state.frame)
@@ -168,15 +173,19 @@ def _moving(opened: Opened, seconds: float | None) -> int:
     raise UserError(f"{printable(opened.pictures[0])} does not move: give a video, a stream or a camera with --input")
 
 
-async def _frames(engine: Conversation, state: State, stop: asyncio.Event) -> AsyncGenerator[State, None]:
+async def _frames(
+    engine: Conversation, state: State, stop: asyncio.Event, note: Callable[[str], None]
+) -> AsyncGenerator[State, None]:
     """Yield the state with each new frame, until a video has ended or none has come for too long.
+
+    `note` takes what is said about a long wait.
 
     Raises
     ------
     UserError
         If a video cannot be read, or nothing comes at all.
     """
-    last, first, reason = time.monotonic(), True, ""
+    wait = _Wait(note)
     for generation in count(1):
         state = reduce(state, Ticked())
         show = state.request()
@@ -186,22 +195,52 @@ async def _frames(engine: Conversation, state: State, stop: asyncio.Event) -> As
             async for event in events:
                 state = reduce(state, event)
                 if isinstance(event, SourceState):
-                    reason = event.reason
+                    wait.source = event
                 if isinstance(event, Shown):
                     fresh = event.fresh
                     break
         if stop.is_set() or (state.frame is not None and state.frame.lap > 0):
             return
         if fresh:
-            last, first = time.monotonic(), False
+            wait.end()
             yield state
-        elif state.playback.message and state.playback.kind == "video":
-            raise UserError(state.playback.message)
-        elif time.monotonic() - last > PATIENCE:
-            if first:
-                name = printable(state.pictures[state.view.picture])
-                raise UserError(": ".join(filter(None, (f"no frame comes from {name}", reason))))
+        elif wait.is_over(state):
             return
+
+
+class _Wait:
+    """For the first frame, or the next one. `source` is what is said about the source; the user is told once."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self.source: SourceState | None = None
+        self._note = note
+        self._since, self._first, self._noted = time.monotonic(), True, False
+
+    def end(self) -> None:
+        """Take note of a frame."""
+        self._since, self._first, self._noted = time.monotonic(), False, False
+
+    def is_over(self, state: State) -> bool:
+        """Say whether no other frame will come.
+
+        Raises
+        ------
+        UserError
+            If a video cannot be read, or nothing comes at all.
+        """
+        seconds, message, reason = time.monotonic() - self._since, state.playback.message, ""
+        if message and state.playback.kind == "video":
+            raise UserError(message)
+        is_over = seconds > PATIENCE
+        if self.source is not None:
+            reason, is_over = self.source.reason, is_over or (self._first and self.source.final)
+        if is_over and self._first:
+            name = printable(state.pictures[state.view.picture])
+            raise UserError(": ".join(filter(None, (f"no frame comes from {name}", reason))))
+        if message and seconds > SILENCE and not self._noted:
+            self._noted = True
+            self._note(f"{message}; ctrl+c ends it")
+        return is_over
 
 
 def _rate(frame: Frame) -> float:

@@ -6,11 +6,13 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -128,18 +130,19 @@ class Cast(BaseHTTPRequestHandler):
         return
 
 
-@pytest.fixture
-def stream() -> Iterator[str]:
-    """Return the URL of a stream."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Cast) as server:
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
+    """Let a web server answer; give its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
 
 
-def test_a_stream_is_recorded_in_real_time_for_so_many_seconds(stream: str) -> None:
-    result = tuivis(*RECORD, "--input", stream, "-o", "film.mp4", "--seconds", "2", "--json")
+def test_a_stream_is_recorded_in_real_time_for_so_many_seconds() -> None:
+    with serving(Cast) as url:
+        result = tuivis(*RECORD, "--input", url, "-o", "film.mp4", "--seconds", "2", "--json")
     assert result.returncode == 0, result.stderr
     frames, rate = decoded(Path("film.mp4"))
     assert (rate, len(frames)) == (25, 50)
@@ -166,16 +169,67 @@ def test_what_cannot_work_is_one_line_and_leaves_nothing(folder: Path, arguments
     assert made(folder) == {"damaged.mp4"}
 
 
-def test_why_a_server_gives_no_frame_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+class Missing(Cast):
+    """Knows no such page."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+
+def test_a_server_that_refuses_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "PATIENCE", float("inf"))
+    with serving(Missing) as url, pytest.raises(UserError) as caught:
+        settings = Settings(model="net.py:red", device="cpu", layer="0", input=(url,))
+        record.record(record.Request(settings, Path("film.mp4"), seconds=1.0))
+    assert str(caught.value) == f"no frame comes from {url}: it answers 404 Not Found"
+    assert not Path("film.mp4").exists()
+
+
+def free_port() -> int:
+    """Return a port where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+WAITING = "note: waiting for {url}: nobody listens there: trying again every "
+
+
+def start_recording(url: str) -> subprocess.Popen[str]:
+    """Record a second of a stream, and return once it is waited for."""
+    command = [sys.executable, "-m", "tuivis", *RECORD, "--input", url, "-o", "film.mp4", "--seconds", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith(WAITING.format(url=url))
+    assert line.endswith("; ctrl+c ends it\n")
+    return process
+
+
+def test_a_stream_that_may_still_come_is_waited_for() -> None:
+    port = free_port()
+    with start_recording(f"http://127.0.0.1:{port}/") as process, serving(Cast, port):
+        out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert "written    film.mp4\n" in out
+    assert len(decoded(Path("film.mp4"))[0]) == 25
+
+
+def test_ctrl_c_ends_the_wait_for_a_stream(folder: Path) -> None:
+    with start_recording(f"http://127.0.0.1:{free_port()}/") as process:
+        process.send_signal(signal.SIGINT)
+        assert "".join(process.communicate(timeout=60)).strip() == ""
+    assert process.returncode == 130
+    assert made(folder) == set()
+
+
+def test_why_a_server_gives_no_frame_is_said_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "PATIENCE", 1.0)
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/"
+    with serving(BaseHTTPRequestHandler) as url:
         settings = Settings(model="net.py:red", device="cpu", layer="0", input=(url,))
         with pytest.raises(UserError) as caught:
             record.record(record.Request(settings, Path("film.mp4"), seconds=1.0))
         assert str(caught.value).startswith(f"no frame comes from {url}: it answers 501 Unsupported method")
-        server.shutdown()
     assert not Path("film.mp4").exists()
 
 

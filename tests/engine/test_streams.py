@@ -146,14 +146,14 @@ def assert_plays(feed: Feed) -> None:
 
 
 @needs_ffmpeg
-@pytest.mark.parametrize("kind", SERVERS)
-def test_a_stream_is_waited_for_plays_and_comes_back(kind: str, serve: Serve, listen: Listen) -> None:
+@pytest.mark.parametrize(("kind", "reason"), [("http", "nobody listens there: "), ("tcp", "")])
+def test_a_stream_is_waited_for_plays_and_comes_back(kind: str, reason: str, serve: Serve, listen: Listen) -> None:
     server = serve(SERVERS[kind])
     heard = listen(stream(server.url))
     feed = heard.feed
     assert feed.newest(0.1, lambda: False) is None
     until(lambda: len(heard.said) >= 4)
-    pauses = [f"waiting for {server.url}: trying again every {pause} s" for pause in ("0.05", "0.1", "0.2")]
+    pauses = [f"waiting for {server.url}: {reason}trying again every {pause} s" for pause in ("0.05", "0.1", "0.2")]
     assert heard.said[:4] == [f"waiting for {server.url}", *pauses]
 
     for _ in range(2):
@@ -169,7 +169,7 @@ def test_a_stream_is_waited_for_plays_and_comes_back(kind: str, serve: Serve, li
         until(lambda: len(list(filter(None, heard.said))) >= 2)
         lost = list(filter(None, heard.said))
         assert lost[0] == f"{server.url} is lost: trying again every 0.05 s"
-        assert lost[1] == f"{server.url} is lost: trying again every 0.1 s"
+        assert lost[1] == f"{server.url} is lost: {reason}trying again every 0.1 s"
 
 
 @needs_ffmpeg
@@ -259,17 +259,17 @@ class Refusing(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(
-    ("user", "path", "reason"),
+    ("user", "path", "reason", "final"),
     [
-        ("", "404", "it answers 404 Not Found"),
-        ("someone:wrong@", "401?secret", "it answers 401 Unauthorized"),
-        ("someone:sec%20ret@", "401", "it answers with a web page"),
-        ("", "200/index.html", "it answers with a web page"),
-        ("", "503", "it answers 503 Service Unavailable"),
+        ("", "404", "it answers 404 Not Found", True),
+        ("someone:wrong@", "401?secret", "it answers 401 Unauthorized", True),
+        ("someone:sec%20ret@", "401", "it answers with a web page", True),
+        ("", "200/index.html", "it answers with a web page", True),
+        ("", "503", "it answers 503 Service Unavailable", False),
     ],
 )
 def test_what_a_web_server_answers_in_place_of_a_stream_is_said(
-    listen: Listen, user: str, path: str, reason: str
+    listen: Listen, user: str, path: str, reason: str, final: bool
 ) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         server.daemon_threads = True
@@ -280,11 +280,33 @@ def test_what_a_web_server_answers_in_place_of_a_stream_is_said(
         until(lambda: "trying again" in heard.feed.message)
         assert heard.feed.message.startswith(f"waiting for {without_secrets(url)}: {reason}: trying again every ")
         assert "secret" not in heard.feed.message
-        assert heard.feed.reason == reason
+        assert (heard.feed.reason, heard.feed.final) == (reason, final)
         with pytest.raises(UserError) as caught:
             open_pictures([url]).read(0)
         assert str(caught.value) == f"no frame comes from {without_secrets(url)}: {reason}"
         server.shutdown()
+
+
+@pytest.mark.parametrize("url", ["http://nohost.invalid:8090/", "rtsp://nohost.invalid/live", "tcp://nohost.invalid:1"])
+@pytest.mark.parametrize(
+    ("number", "reason", "final"),
+    [
+        (socket.EAI_NONAME, "no host has that name", True),
+        (socket.EAI_AGAIN, "its host is not found", False),
+    ],
+)
+def test_a_host_that_is_not_found_is_said(
+    listen: Listen, monkeypatch: pytest.MonkeyPatch, url: str, number: int, reason: str, final: bool
+) -> None:
+    def look_up(*names: object, **more: object) -> None:
+        raise socket.gaierror(number, "not found")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    feed = listen(stream(url)).feed
+    assert feed.newest(0.1, lambda: False) is None
+    until(lambda: "trying again" in feed.message)
+    assert feed.message.startswith(f"waiting for {url}: {reason}: trying again every ")
+    assert (feed.reason, feed.final) == (reason, final)
 
 
 def test_the_password_of_a_stream_is_never_said(listen: Listen) -> None:

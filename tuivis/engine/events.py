@@ -97,12 +97,13 @@ class Shown(msgspec.Struct, frozen=True, tag=True):
 class SourceState(msgspec.Struct, frozen=True, tag=True):
     """One line about a moving source that does not give frames; empty when all is well again.
 
-    `reason` is the part of it that says why, where that is known.
+    `reason` is the part of it that says why, where that is known; `final` tells that none will come for that reason.
     """
 
     picture: int
     message: str
     reason: str = ""
+    final: bool = False
 
 
 class Mosaic(msgspec.Struct, frozen=True, tag=True):

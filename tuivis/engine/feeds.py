@@ -60,6 +60,8 @@ class Feed(ABC):
         Frames that came and were not shown.
     reason
         Why there are no frames, where that is known; a part of the message.
+    final
+        Whether none will come for that reason.
     """
 
     def __init__(self, prepare: Prepare) -> None:
@@ -67,6 +69,7 @@ class Feed(ABC):
         self.rate: float | None = None
         self.dropped = self.lap = 0
         self.reason = ""
+        self.final = False
         self._prepare = prepare
         self._message = ""
         self._newest: Moment | None = None

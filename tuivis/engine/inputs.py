@@ -104,11 +104,12 @@ class Inputs:
 
     def state(self, picture: int) -> SourceState | None:
         """Return what is wrong with the moving source, if that is another thing than was told before."""
-        message, reason = (self._feed[1].message, self._feed[1].reason) if self._feed else ("", "")
+        feed = self._feed and self._feed[1]
+        message = feed.message if feed else ""
         if message == self._told:
             return None
         self._told = message
-        return SourceState(picture, message, reason)
+        return SourceState(picture, message, feed.reason, feed.final) if feed else SourceState(picture, message)
 
     def hold(self, hold: Hold) -> None:
         """Stop a video's clock, or let it go on."""

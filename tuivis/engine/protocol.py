@@ -54,7 +54,7 @@ from tuivis.engine.events import (
 )
 from tuivis.errors import no_utf8
 
-VERSION = 5
+VERSION = 6
 """Raised whenever a message changes: an engine and a UI of different versions refuse each other."""
 
 OUT_OF_MEMORY = 77

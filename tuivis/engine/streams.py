@@ -14,6 +14,7 @@ from tuivis.engine import web
 from tuivis.engine.decoder import rgb
 from tuivis.engine.feeds import Feed, Moment, Prepare
 from tuivis.engine.sources import without_secrets
+from tuivis.engine.web import Refusal
 from tuivis.errors import UserError
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -36,9 +37,9 @@ class Live(Feed):
     def open(self) -> cv2.VideoCapture:
         """Try to open it; the capture says whether that went well."""
 
-    def refusal(self) -> str:
-        """Say why it did not open; nothing if that is not known."""
-        return ""
+    def refusal(self) -> Refusal:
+        """Say why it did not open."""
+        return Refusal()
 
     @property
     def message(self) -> str:
@@ -59,7 +60,7 @@ class Live(Feed):
             if opened and self._follow(capture):
                 attempt = 0
             capture.release()
-            self.reason = "" if opened else self.refusal()
+            self.reason, self.final = Refusal() if opened else self.refusal()
             self._last = None
             pause = PAUSES[min(attempt, len(PAUSES) - 1)]
             attempt += 1
@@ -92,8 +93,8 @@ class Stream(Live):
         """Try to connect."""
         return _connect(self._url)
 
-    def refusal(self) -> str:
-        """Say what a web server answers in place of a stream."""
+    def refusal(self) -> Refusal:
+        """Say why no stream comes from the URL."""
         return web.refusal(self._url)
 
 
@@ -117,7 +118,7 @@ def _connect(url: str) -> cv2.VideoCapture:
 
 
 def first_of(
-    name: str, open: Callable[[], cv2.VideoCapture], refusal: Callable[[], str] = lambda: ""
+    name: str, open: Callable[[], cv2.VideoCapture], refusal: Callable[[], Refusal] = Refusal
 ) -> NDArray[np.uint8]:
     """Return the next frame of a stream or camera, (H, W, 3) uint8 RGB; `refusal` says why none came, if it can.
 
@@ -130,7 +131,7 @@ def first_of(
     read, pixels = capture.read() if capture.isOpened() else (False, None)
     capture.release()
     if not read:
-        raise UserError(": ".join(filter(None, (f"no frame comes from {name}", refusal()))))
+        raise UserError(": ".join(filter(None, (f"no frame comes from {name}", refusal().reason))))
     return rgb(pixels)
 
 
