@@ -99,6 +99,20 @@ def test_a_video_whose_frames_last_differently_keeps_its_timing() -> None:
     np.testing.assert_allclose(seconds[:-1], [0.1, 0.1, 1.1, 0.1, 0.1], atol=1 / rate)
 
 
+@needs_ffmpeg
+def test_frames_that_are_close_to_each_other_are_all_in_the_film() -> None:
+    times = "settb=1/1000,setpts=(N*0.03+gte(N\\,4)*0.9+gte(N\\,5)*0.9)/TB"
+    ffmpeg("-i", "bands.mp4", "-vf", times, "-fps_mode", "vfr", "-enc_time_base", "1/1000", "-q:v", "2", "burst.mp4")
+    result = tuivis(*RECORD, "--input", "burst.mp4", "-o", "film.mp4", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["dropped"] == 0
+    frames, rate = decoded(Path("film.mp4"))
+    shown = [min(GRAYS, key=lambda gray: abs(gray - middle_bands(frame, STAGE)[0])) for frame in frames]
+    seconds = [shown.index(gray) / rate for gray in GRAYS]
+    np.testing.assert_allclose(seconds, [0, 0.03, 0.06, 0.09, 1.02, 1.95], atol=0.5 / rate + 0.001)
+    assert shown == sorted(shown)
+
+
 @pytest.mark.parametrize("source", ["bands.mp4", ".", "list.txt"])
 def test_a_video_is_not_replaced_by_its_own_film(folder: Path, source: str) -> None:
     before = Path("bands.mp4").read_bytes()

@@ -23,6 +23,10 @@ _TRIES = 5
 """Frames, one behind the other, that may be damaged before a video counts as ended."""
 _FASTEST = 1000
 """Frames per second; where a file says more, it means the ticks of its clock."""
+_FINEST = 240
+"""Frames per second that a film may need for a video whose frames last differently."""
+_LOOKED_AT = 20_000
+"""Frames, at most, whose times are looked at before the first is shown."""
 
 
 class Decoder:
@@ -64,6 +68,19 @@ class Decoder:
         """Whether the file is gone, is another, or has become shorter; one that grows is still being written."""
         now = _identity(self._path)
         return self._identity is None or now is None or now[:2] != self._identity[:2] or now[2] < self._identity[2]
+
+    def film_rate(self) -> float | None:
+        """Return the frames per second, `rate` or a multiple, of a film where no two frames of the video fall on one.
+
+        None if the file does not say, and `rate` if a film would need too many.
+        """
+        if self.rate is None:
+            return None
+        places = np.unique(_places(self._path))
+        for rate in np.arange(self.rate, _FINEST, self.rate):
+            if len(np.unique(np.round((places - places[:1]) * rate))) == len(places):
+                return float(rate)
+        return self.rate
 
     def grab(self) -> bool:
         """Go to the next frame; say whether there is one."""
@@ -163,6 +180,16 @@ def rgb(pixels: Any) -> NDArray[np.uint8]:
 
 def _capture(path: Path) -> cv2.VideoCapture:
     return cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG)
+
+
+def _places(path: Path) -> NDArray[np.float64]:
+    """Return the places of a video's first frames, in seconds, as the file has them; nothing is decoded."""
+    packets = cv2.VideoCapture(os.fspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+    places: list[float] = []
+    while len(places) < _LOOKED_AT and packets.grab():
+        places.append(packets.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    packets.release()
+    return np.array(places)
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:

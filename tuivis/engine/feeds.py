@@ -53,7 +53,7 @@ class Feed(ABC):
     length
         Seconds of the whole, None where there is no end.
     rate
-        Frames per second of a video, None where it is not known.
+        Frames per second of a video, or of a film of all its frames; None where it is not known.
     lap
         How many times a video has ended.
     dropped

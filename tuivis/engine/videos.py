@@ -74,7 +74,8 @@ class Video(Feed):
 
     def _play(self, decoder: Decoder) -> bool:
         """Play to the end; say whether there was a frame."""
-        self.length, self.rate = decoder.length, decoder.rate
+        self.length = decoder.length
+        self.rate = decoder.film_rate() if self._every_frame else decoder.rate
         end: float | None = None
         while not self.closed and not decoder.is_replaced:
             if self._is_moved(decoder):
