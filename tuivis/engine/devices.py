@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -67,6 +68,7 @@ def _free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
 
 
+@cache
 def _title(device: torch.device) -> str:
     if device.type == "cuda":
         return printable(torch.cuda.get_device_name(device))
@@ -81,7 +83,8 @@ def _title(device: torch.device) -> str:
 def _resident_memory() -> int:
     """Return bytes."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        with Path("/proc/self/statm").open("rb", buffering=0) as file:
+            pages = int(file.read().split()[1])
     except OSError:  # not Linux: the most that it ever was
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return pages * os.sysconf("SC_PAGE_SIZE")

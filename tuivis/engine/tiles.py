@@ -102,8 +102,9 @@ class Maps:
         scale = _scale(factor * statistics.low, factor * statistics.high, normalisation)
         picked = torch.from_numpy(units).to(self.values.device)
         averages, codes = self._reduce(tiles.height, tiles.width)
-        shifted = averages[picked] - self._column((scale.origin / factor)[units])
-        level = (shifted * self._column((scale.slope * factor)[units]) + scale.base).round_()
+        # In place: new memory costs more than the arithmetic.
+        shifted = averages[picked].sub_(self._column((scale.origin / factor)[units]))
+        level = shifted.mul_(self._column((scale.slope * factor)[units])).add_(scale.base).round_()
         level = level.clamp_(0, LEVELS - 1).to(torch.uint8)
         if codes is not None:
             level = torch.where(codes[picked] > 0, codes[picked], level)
