@@ -98,6 +98,20 @@ def test_a_photograph_is_dithered_to_the_registers_there_are(colours: int, most:
     assert np.abs(means[0] - means[1]).mean() < error
 
 
+def test_a_coarse_photograph_has_each_pixels_nearest_colour_in_fewer_bytes() -> None:
+    pixels = photograph().pixels[::4, ::4]
+    sizes = {}
+    for coarse in (False, True):
+        screen, picture = Screen(), Picture(np.ascontiguousarray(pixels), scale=4, coarse=coarse)
+        data = Sixel(CELL).draw(picture, BOX)
+        screen.feed(data)
+        sizes[coarse] = len(data)
+        error = np.abs(screen.pixels().astype(int) - expected(screen, picture)).max((0, 1))
+        # Half of a step between six levels of red, seven of green and six of blue.
+        assert (error <= np.array([25, 21, 25]) + OFF).all() == coarse
+    assert sizes[True] < 0.8 * sizes[False]
+
+
 def test_a_palette_larger_than_the_registers_is_dithered_too() -> None:
     data = Sixel(CELL, 16).draw(mosaic(256), BOX)
     assert {int(n) for n in re.findall(rb"#(\d+)", data)} <= set(range(16))

@@ -23,7 +23,7 @@ GUTTER, SELECTED, FROZEN, INFINITE, NAN = range(LEVELS, 256)
 """Levels that stand for no value, in the order in which they end every palette."""
 RESERVED = 5
 
-SIZES = (256, 32, 16)
+SIZES = (256, 64, 32, 16, 12)
 """Entries of a palette. Without the reserved ones they are odd, so that zero has the middle one to itself."""
 GAMMAS = (1.0, 0.7, 0.5, 0.3)
 

@@ -51,8 +51,15 @@ FINE = (
     Quality(16, 4, 4, 2),
 )
 """Qualities for a terminal that takes pictures with a palette of their own, the best first."""
-PLAIN = (Quality(32), Quality(32, 2, 2), Quality(32, 4, 4), Quality(32, 4, 4, 2), Quality(32, 4, 4, 4))
-"""Qualities where the palette is fixed."""
+PLAIN = (
+    Quality(32),
+    Quality(32, 2, 2),
+    Quality(32, 4, 4),
+    Quality(12, 4, 4),
+    Quality(12, 4, 4, 2),
+    Quality(12, 4, 4, 4),
+)
+"""Qualities where pictures are runs of colours, of which fewer make longer runs."""
 CAPS = {"256": 0, "64": 1, "16": 2, "half": 3, "quarter": 4}
 """What the user may ask for: the best of `FINE` that is used."""
 

@@ -69,7 +69,9 @@ def _indexed(picture: Picture, colours: int) -> tuple[Bytes, Bytes]:
         return picture.pixels, picture.palette
     levels = np.array(next(cube for cube in _CUBES if np.prod(cube) <= colours))
     height, width = picture.height, picture.width
-    threshold = np.tile(_BAYER, (height // 4 + 1, width // 4 + 1))[:height, :width, None]
+    # Dithering cuts what would be runs: nobody sees its pattern in pixels as large as those of a coarse picture.
+    pattern = np.full((1, 1), 0.5) if picture.coarse else _BAYER
+    threshold = np.tile(pattern, (height // len(pattern) + 1, width // len(pattern) + 1))[:height, :width, None]
     steps = (picture.rgb() / 255 * (levels - 1) + threshold).astype(np.uint8)
     weights = np.array([levels[1] * levels[2], levels[2], 1])
     cube = np.stack(np.meshgrid(*map(np.arange, levels), indexing="ij"), axis=-1).reshape(-1, 3)
