@@ -19,7 +19,7 @@ from tuivis.engine.commands import Cancel, Load, Open, Optimise, Pause, Unpause
 from tuivis.engine.events import Failed, Finished, JobEnded, JobPaused, JobStarted, Loaded, Opened, Preview, Stepped
 from tuivis.engine.optimise.manifest import Manifest, unfinished
 from tuivis.engine.optimise.recipes import BUILT_IN, least
-from tuivis.engine.optimise.results import Result, Target, Verdict, read
+from tuivis.engine.optimise.results import Result, Verdict, read
 from tuivis.engine.protocol import Event
 from tuivis.errors import UserError, printable
 from tuivis.files import expanded, harmless_name
@@ -118,11 +118,10 @@ class Jobs:
 
     def _command(self, wanted: JobWanted, state: State) -> Optimise:
         assert state.layer is not None
-        units = range(state.layer.units) if wanted.all_units else (state.view.unit,)
         return Optimise(
             1 + max((job.command.job for job in state.jobs.jobs), default=0),
             state.layer.name,
-            tuple(Target(units=(unit,)) for unit in units),
+            wanted.targets(state.view.unit, state.layer.units),
             tuple(least(BUILT_IN[name]) if wanted.least else BUILT_IN[name] for name in wanted.recipes),
             tuple(range(wanted.seeds)),
             str(self.folder),
@@ -245,12 +244,12 @@ def _pictures(folder: Path) -> tuple[Made, ...]:
 
 
 def _made(sidecar: Path) -> Made | None:
-    """Return the picture of a sidecar, None where it cannot be read or is not of one unit."""
+    """Return the picture of a sidecar, None where it cannot be read or is of several units, or of a vector."""
     from PIL import Image
 
     try:
         result = read(sidecar)
-        if len(result.run.target.units) != 1:
+        if len(result.run.target.units) != 1 and not result.run.target.picture:
             return None
         with Image.open(sidecar.with_name(result.picture)) as image:
             picture = image.convert("RGB")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tuivis.engine.commands import Optimise
 from tuivis.engine.events import Finished, JobEnded, JobPaused, JobStarted, Preview, Stepped
-from tuivis.engine.optimise.results import Run
+from tuivis.engine.optimise.results import Run, Target
 from tuivis.errors import printable
 
 Status = Literal["waiting", "working", "paused", "done", "cancelled", "failed", "unfinished"]
@@ -21,6 +21,14 @@ OPEN: tuple[Status, ...] = ("waiting", "working", "paused")
 """Of jobs that the engine has."""
 CURVE = 64
 """The most points of a curve."""
+Place = tuple[str, int | str]
+"""A layer and one of its units, or the name of an input whose direction is meant."""
+
+
+def place_of(run: Run) -> Place:
+    """Return what a run makes a picture of."""
+    target = run.target
+    return run.layer, target.units[0] if len(target.units) == 1 else target.picture or target.title
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +107,7 @@ class Job:
     def made(self) -> str:
         """What is made."""
         targets, recipes = self.command.targets, self.command.recipes
-        what = targets[0].title if len(targets) == 1 else f"{len(targets)} units"
+        what = printable(targets[0].title) if len(targets) == 1 else f"{len(targets)} units"
         seeds = f" ×{len(self.command.seeds)}" if len(self.command.seeds) > 1 else ""
         return f"{what} {','.join(each.name for each in recipes)}{seeds}"
 
@@ -122,10 +130,10 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class JobState:
-    """All jobs in the order in which they came, and all pictures of this network, by layer and unit."""
+    """All jobs in the order in which they came, and all pictures of this network."""
 
     jobs: tuple[Job, ...] = ()
-    made: Mapping[tuple[str, int], tuple[Made, ...]] = field(default_factory=dict)
+    made: Mapping[Place, tuple[Made, ...]] = field(default_factory=dict)
     selected: int = 0
     listed: bool = False
     """Whether the list of jobs is on screen."""
@@ -137,36 +145,48 @@ class JobState:
         """The selected job."""
         return self.jobs[self.selected] if self.jobs else None
 
-    def at_work(self, layer: str, unit: int) -> tuple[tuple[Job, Sample], ...]:
-        """Return the pictures of a unit that are in the making, with their jobs."""
-        there = {(made.run.recipe, made.run.seed) for made in self.made.get((layer, unit), ())}
+    def at_work(self, place: Place) -> tuple[tuple[Job, Sample], ...]:
+        """Return the pictures of a place that are in the making, with their jobs."""
+        there = {(made.run.recipe, made.run.seed) for made in self.made.get(place, ())}
         found = []
         for job in self.jobs:
-            if job.command.layer != layer or job.status not in OPEN:
+            if job.command.layer != place[0] or job.status not in OPEN:
                 continue
             found += [
                 (job, sample)
                 for sample in job.samples.values()
-                if sample.run.target.units == (unit,) and (sample.run.recipe, sample.run.seed) not in there
+                if place_of(sample.run) == place and (sample.run.recipe, sample.run.seed) not in there
             ]
         return tuple(found)
 
-    def has_pictures(self, layer: str, unit: int) -> bool:
-        """Say whether a unit has a picture, or one in the making."""
-        return (layer, unit) in self.made or bool(self.at_work(layer, unit))
+    def has_pictures(self, place: Place) -> bool:
+        """Say whether a place has a picture, or one in the making."""
+        return place in self.made or bool(self.at_work(place))
+
+    def units_made(self, layer: str) -> int:
+        """Return how many units of a layer have a picture."""
+        return sum(name == layer and isinstance(what, int) for name, what in self.made)
 
 
 @dataclass(frozen=True)
 class JobWanted:
     """Make pictures of the selected unit, or of all units of the layer: with each recipe, and so many seeds.
 
-    `least`: of what they like least.
+    `least`: of what they like least. `towards`: the name of an input, for more (or less) of what is seen there in place
+    of what the unit wants.
     """
 
     all_units: bool
     recipes: tuple[str, ...]
     seeds: int
     least: bool = False
+    towards: str = ""
+
+    def targets(self, unit: int, units: int) -> tuple[Target, ...]:
+        """Return what to make pictures of, where `unit` of a layer of `units` is selected."""
+        if self.towards:
+            return (Target.like(self.towards),)
+        return tuple(Target(units=(each,)) for each in (range(units) if self.all_units else (unit,)))
 
 
 @dataclass(frozen=True)
@@ -266,7 +286,7 @@ def _(event: JobQueued, state: JobState) -> JobState:
 def _(event: PicturesFound, state: JobState) -> JobState:
     made = dict(state.made)
     for each in event.made:
-        place = each.run.layer, each.run.target.units[0]
+        place = place_of(each.run)
         others = [old for old in made.get(place, ()) if old.run != each.run]
         made[place] = tuple(sorted((*others, each), key=lambda one: (one.run.recipe, one.run.seed)))
     return replace(state, made=made)

@@ -337,7 +337,7 @@ def _direction(name: str, pictures: Sequence[str]) -> Target:
     if name.endswith(".npy"):
         return Target(vector=str(Path(name).absolute()), name=Path(name).stem)
     if name in pictures:
-        return Target(picture=list(pictures).index(name), name=f"like {Path(name).stem}")
+        return Target.like(name)
     raise UserError(f"no picture {printable(name)} among the inputs{nearest(name, pictures)}")
 
 

@@ -11,7 +11,7 @@ from tuivis.engine.commands import Show
 from tuivis.engine.events import Backward, Frame, Loaded, Mosaic, Progress, Relations, Unit
 from tuivis.engine.values import LayerInfo, Normalisation, Order, Tiles
 from tuivis.intents import Setting
-from tuivis.jobstate import JobState
+from tuivis.jobstate import JobState, Place
 from tuivis.lookback import Look
 from tuivis.playback import Playback
 from tuivis.recording import Recording
@@ -111,6 +111,16 @@ class State:
         """The layer on screen."""
         infos = self.loaded.layers if self.loaded else ()
         return next((info for info in infos if info.name == self.view.layer), None)
+
+    @property
+    def seen(self) -> str:
+        """The name of the input on screen."""
+        return self.pictures[self.view.picture] if self.view.picture < len(self.pictures) else ""
+
+    @property
+    def places(self) -> tuple[Place, Place]:
+        """What the pictures beside the unit are of: the unit, and the input's direction in its layer."""
+        return (self.view.layer, self.view.unit), (self.view.layer, self.seen)
 
     @property
     def wants_frame(self) -> bool:

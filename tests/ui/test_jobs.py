@@ -7,13 +7,16 @@ import signal
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
+from textual.widgets import Static
 
 from tests.ui.explorer import Explorer, explorer, gone
 from tuivis import config
 from tuivis.config import Settings
+from tuivis.engine.optimise.files import compressed, write_film
 from tuivis.engine.optimise.manifest import unfinished
 from tuivis.engine.optimise.recipes import BUILT_IN, change
 from tuivis.engine.optimise.results import read
@@ -164,6 +167,41 @@ async def test_m_asks_for_what_a_unit_likes_least_which_stands_behind_what_it_li
         await running.until(lambda: status(running, 1) == "done")
         both = running.state.jobs.made["1", 0]
         assert max(both, key=lambda each: each.standing).run.recipe == "pixel"
+
+
+async def test_i_asks_for_more_of_what_the_input_shows_which_stands_beside_every_unit(tmp_path: Path) -> None:
+    async with explorer(network(tmp_path)) as running:
+        await running.pilot.press("p", "j", "j", "i")
+        form = running.app.screen.query_one("#form", Static)
+        assert str(form.border_title) == "1: more of what a.png shows"
+        await running.pilot.press("enter", "O")
+        assert "like a pixel" in running.app.explore.query_one(JobsPane).render().plain
+        await running.until(lambda: status(running) == "done")
+        (like,) = running.state.jobs.made["1", "a.png"]
+        result = read(files("1-like_a-pixel-0.json")[0])
+        assert result.run.target.picture == "a.png" and not result.run.target.units
+        assert (result.record.objective[-1] or 0) > (result.record.objective[0] or 0)
+        numbers, pane = running.app.explore.query_one(OptimisedNumbers), running.app.explore.query_one(OptimisedPane)
+        for _ in range(2):
+            await running.until(lambda: "like a · pixel" in str(pane.border_title))
+            lines = numbers.render().plain
+            assert f"picture {like.value:.4g}" in lines and "rank" not in lines and "input" not in lines
+            await running.press("l")
+        await running.pilot.press("s")
+        await running.until(lambda: "no pictures" in str(running.app.explore.query_one(MosaicPane).border_title))
+        await running.pilot.press("p", "j", "j", "i", "i", "enter")
+        await running.until(lambda: status(running, 1) == "done")
+        await running.until(lambda: numbers.render().plain.splitlines()[0] == "pixel · like a")
+        assert "rank" in numbers.render().plain and "pixel · 2 pictures" in str(pane.border_title)
+
+
+async def test_what_moves_is_nothing_to_make_more_of(tmp_path: Path) -> None:
+    write_film(tmp_path / "a.mp4", [compressed(np.full((24, 24, 3), level, np.uint8)) for level in range(0, 200, 5)])
+    settings = msgspec.structs.replace(network(tmp_path), input=(str(tmp_path / "a.mp4"),))
+    async with explorer(settings) as running:
+        await running.pilot.press("p", "i")
+        form = running.app.screen.query_one("#form", Static)
+        assert str(form.border_title) == "1: unit 0" and "needs a still picture" in str(form.render())
 
 
 async def test_escape_starts_nothing(tmp_path: Path) -> None:

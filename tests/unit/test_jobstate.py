@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,28 +107,39 @@ def test_a_unit_has_the_curve_and_the_preview_of_its_own_run_until_its_picture_i
     pixels = np.arange(2 * 3 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3, 3)
     events = (STARTED, stepped(1, objective=1.0), stepped(2, objective=None), stepped(3, objective=2.5))
     state = after(*events, Preview(1, (0, 1), 3, Array.of(pixels)))
-    ((_, sample),) = state.at_work("conv", 5)
+    ((_, sample),) = state.at_work(("conv", 5))
     assert sample.curve == (1.0, 2.5) and sample.rate == 0.05
     assert sample.pixels is not None and np.array_equal(sample.pixels, pixels[1])
-    assert not state.at_work("conv", 6) and not state.at_work("other", 5)
+    assert not state.at_work(("conv", 6)) and not state.at_work(("other", 5))
     state = worked(PicturesFound((made(5),)), state)
-    assert not state.at_work("conv", 5) and len(state.made["conv", 5]) == 1
-    assert not worked(JobEnded(1, "cancelled"), state).at_work("conv", 4)
+    assert not state.at_work(("conv", 5)) and len(state.made["conv", 5]) == 1
+    assert not worked(JobEnded(1, "cancelled"), state).at_work(("conv", 4))
 
 
 def test_the_next_batch_starts_curves_of_its_own_and_long_curves_keep_their_ends() -> None:
     events = [stepped(step, objective=float(step)) for step in range(1, 200)]
     state = after(STARTED, *events)
-    ((_, sample),) = state.at_work("conv", 4)
+    ((_, sample),) = state.at_work(("conv", 4))
     assert len(sample.curve) <= CURVE and sample.curve[0] == 1 and sample.curve[-1] >= 190
     assert list(sample.curve) == sorted(sample.curve)
-    assert not worked(stepped(1, (2, 3)), state).at_work("conv", 4)
+    assert not worked(stepped(1, (2, 3)), state).at_work(("conv", 4))
     assert shortened(tuple(map(float, range(1000))))[0::63] == (0.0, 999.0)
 
 
 def test_pictures_stand_by_recipe_and_seed_and_a_newer_one_takes_the_place_of_the_same() -> None:
     state = after(PicturesFound((made(4, 2), made(4, 0), made(4, 1))), PicturesFound((made(4, 1, 9.0),)))
     assert [(each.run.seed, each.value) for each in state.made["conv", 4]] == [(0, 1.0), (1, 9.0), (2, 1.0)]
+
+
+def test_pictures_like_an_input_stand_apart_from_those_of_units() -> None:
+    like = Run("conv", Target.like("cat.png"), "pixel", 0)
+    samples = after(JobStarted(1, (like, RUNS[1]), ("", ""), ()), stepped(1))
+    assert [sample.run for _, sample in samples.at_work(("conv", "cat.png"))] == [like]
+    assert [sample.run for _, sample in samples.at_work(("conv", 5))] == [RUNS[1]]
+    state = worked(PicturesFound((replace(made(4), run=like), made(5))), samples)
+    assert [each.run for each in state.made["conv", "cat.png"]] == [like]
+    assert state.has_pictures(("conv", "cat.png")) and not state.has_pictures(("conv", "dog.png"))
+    assert not state.at_work(("conv", "cat.png")) and state.units_made("conv") == 1
 
 
 def test_jobs_are_selected_as_they_come_and_by_steps_that_stay_in_the_list() -> None:

@@ -194,8 +194,12 @@ class ExploreScreen(Screen[None]):
                 self.post_message(Intent(JobWanted(all_units, *chosen)))
 
         name = printable(layer.name)
-        title = f"{name}: all {layer.units} units" if all_units else f"{name}: unit {self.state.view.unit}"
-        self.app.push_screen(RecipeForm(title), start)
+        if all_units:
+            self.app.push_screen(RecipeForm(name, f"all {layer.units} units"), start)
+            return
+        state = self.state
+        form = RecipeForm(name, f"unit {state.view.unit}", state.seen, state.playback.moves)
+        self.app.push_screen(form, start)
 
     def action_intend(self, what: str, value: Any = None, other: Any = None) -> None:
         """Post the intent that a key stands for; Textual counts the parameters and drops what is too many."""

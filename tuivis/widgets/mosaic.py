@@ -234,7 +234,7 @@ def title(state: State) -> str:
     if layer.height * layer.width > 1:
         parts.append(f"{layer.height}×{layer.width}")
     if state.jobs.patterns:
-        there = sum(place[0] == layer.name for place in state.jobs.made)
+        there = state.jobs.units_made(layer.name)
         # It says why the mosaic is dark: before what a narrow pane cuts off.
         parts.insert(1, f"{there} {'picture' if there == 1 else 'pictures'}" if there else "no pictures: press P")
     elif look.gradients:

@@ -1,4 +1,4 @@
-"""What the selected unit wants to see: its pictures as they grow, and their numbers."""
+"""What the selected unit wants to see, and more of what is seen: pictures as they grow, and their numbers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widget import Widget
 
+from tuivis.engine.optimise.results import Run
+from tuivis.errors import printable
 from tuivis.jobstate import Job, Made, Sample
 from tuivis.render.overlay import fit
 from tuivis.render.picture import Picture
@@ -31,7 +33,7 @@ Pixels = NDArray[np.uint8]
 
 
 class OptimisedPicture(PicturePane):
-    """Draws the pictures of the selected unit, recipes and seeds side by side."""
+    """Draws the pictures of the selected unit, recipes and seeds side by side; those like the input come last."""
 
     state: var[State] = var(State(), init=False)
 
@@ -88,14 +90,15 @@ class OptimisedPane(Vertical):
 
     def watch_state(self, old: State, new: State) -> None:
         """Say which recipes."""
-        made, at_work = _of_unit(new)
-        runs = [each.run for each in made] + [sample.run for _, sample in at_work]
+        runs = [run for run, _ in _shown(new)]
         recipes = list(dict.fromkeys(run.recipe for run in runs))
         several = f" · {len(runs)} pictures" if len(runs) > len(recipes) else ""
         by = recipes[0] if len(recipes) == 1 else f"{len(recipes)} recipes"
-        title = f"wants to see · {by}{several}"
+        like = bool(runs) and all(run.target.picture for run in runs)
+        what, facts = printable(runs[0].target.title) if like else "wants to see", f"{by}{several}"
+        title = f"{what} · {facts}"
         if self.size.width and len(title) > self.size.width - TITLE_ROOM:
-            title = f"{by}{several}"
+            title = what if like else facts
         if str(self.border_title).strip() != title:
             self.border_title = Content(f" {title} ")
 
@@ -130,14 +133,23 @@ def sparkline(curve: Sequence[float], width: int) -> str:
     return "".join(LEVELS[round(float(height) * (len(LEVELS) - 1))] for height in heights)
 
 
-def _of_unit(state: State) -> tuple[tuple[Made, ...], tuple[tuple[Job, Sample], ...]]:
-    place = state.view.layer, state.view.unit
-    return state.jobs.made.get(place, ()), state.jobs.at_work(*place)
+def _made(state: State) -> list[Made]:
+    return [made for place in state.places for made in state.jobs.made.get(place, ())]
+
+
+def _at_work(state: State) -> list[tuple[Job, Sample]]:
+    return [each for place in state.places for each in state.jobs.at_work(place)]
+
+
+def _shown(state: State) -> list[tuple[Run, Pixels | None]]:
+    """Return every run with its picture, if there is one yet: those of the unit before those like the input."""
+    runs: list[tuple[Run, Pixels | None]] = [(made.run, made.pixels) for made in _made(state)]
+    runs += [(sample.run, sample.pixels) for _, sample in _at_work(state)]
+    return sorted(runs, key=lambda each: bool(each[0].target.picture))
 
 
 def _pictures(state: State) -> list[Pixels]:
-    made, at_work = _of_unit(state)
-    return [each.pixels for each in made] + [s.pixels for _, s in at_work if s.pixels is not None]
+    return [pixels for _, pixels in _shown(state) if pixels is not None]
 
 
 def _lines(state: State, width: int) -> list[str]:
@@ -145,18 +157,23 @@ def _lines(state: State, width: int) -> list[str]:
 
 
 def _legend(state: State) -> list[str]:
-    """Return which recipe each picture of the grid is by, a line for each row, if they are by one recipe each."""
-    made, at_work = _of_unit(state)
-    shown = [each.run for each in made] + [sample.run for _, sample in at_work if sample.pixels is not None]
-    recipes = [run.recipe for run in shown]
-    if len(recipes) < 2 or len({*recipes}) < len(recipes):
-        return []
-    columns = ceil(sqrt(len(recipes)))
-    return [" · ".join(recipes[start : start + columns]) for start in range(0, len(recipes), columns)]
+    """Return the recipe of each picture of the grid, or what it is like, a line for each row, if all differ in it.
+
+    Where several have one recipe, it is said only how many in the end are like the input, if the others are not.
+    """
+    runs = [run for run, pixels in _shown(state) if pixels is not None]
+    like = [printable(run.target.title) for run in runs if run.target.picture]
+    mixed = 0 < len(like) < len(runs)
+    names = [like[0] if mixed and run.target.picture else run.recipe for run in runs]
+    if len(names) > 1 and len({*names}) == len(names):
+        columns = ceil(sqrt(len(names)))
+        return [" · ".join(names[start : start + columns]) for start in range(0, len(names), columns)]
+    last = f"last {len(like)}" if len(like) > 1 else "last"
+    return [f"{last}: {like[0]}"] if mixed else []
 
 
 def _numbers(state: State, width: int) -> list[str]:
-    made, at_work = _of_unit(state)
+    made, at_work = _made(state), _at_work(state)
     if at_work:
         job, sample = at_work[0]
         rate = "" if sample.rate is None else f" · rate {sample.rate:.3g}"
@@ -167,21 +184,30 @@ def _numbers(state: State, width: int) -> list[str]:
         if not sample.curve:
             return [first]
         recipe = next(each for each in job.command.recipes if each.name == sample.run.recipe)
-        parts = [f"objective {sample.curve[-1]:.4g}", *_input(state, recipe.objective == "channel")]
+        seen = [] if sample.run.target.picture else _input(state, recipe.objective == "channel")
+        parts = [f"objective {sample.curve[-1]:.4g}", *seen]
         return [first, sparkline(sample.curve, width), *_joined(parts, width)]
     if not made:
         return []
-    best = max(made, key=lambda each: each.standing)
+    best = max((each for each in made if not each.run.target.picture), key=_standing, default=None)
+    best = best or max(made, key=_standing)
     when = "" if best.majority is None else f" at step {best.majority}"
     verdict = best.verdict if len(best.verdict + when) > width else best.verdict + when
-    picture = [] if best.seen is None else [f"picture {best.seen:.4g}"]
-    values = _joined([*_input(state, best.channel), *picture], width)
+    value, seen = (best.value, []) if best.run.target.picture else (best.seen, _input(state, best.channel))
+    picture = [] if value is None else [f"picture {value:.4g}"]
+    values = _joined([*seen, *picture], width)
     return [verdict, sparkline(best.curve, width), *values, _quality(best, width)]
+
+
+def _standing(made: Made) -> tuple[bool, float]:
+    return made.standing
 
 
 def _quality(made: Made, width: int) -> str:
     """Return how good a picture is: next to the photographs, under shifts and scales, and in its layer."""
-    parts = [f"rank {made.rank}", f"{made.robustness:.0%} robust"]
+    parts = [f"{made.robustness:.0%} robust"]
+    if made.rank:
+        parts.insert(0, f"rank {made.rank}")
     if made.ratio is not None:
         parts.insert(0, f"{made.ratio:.3g}× photographs")
     line = " · ".join(parts)

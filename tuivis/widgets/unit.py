@@ -217,9 +217,9 @@ class UnitPanel(Vertical):
             self._show_pictures()
 
     def _show_pictures(self) -> None:
-        """Show what the selected unit wants to see, if there is a picture, or one in the making."""
-        self._later, view = None, self.state.view
-        self.set_class(self.state.jobs.has_pictures(view.layer, view.unit), "-optimised")
+        """Show what the selected unit wants to see, and more of what is seen, if there is a picture of either."""
+        self._later = None
+        self.set_class(any(map(self.state.jobs.has_pictures, self.state.places)), "-optimised")
         self._optimised.state = self.state
 
 

@@ -159,7 +159,7 @@ async def test_what_cannot_be_done_is_refused(engine: Engine, tmp_path: Path, wr
 async def test_a_direction_several_units_and_a_wrong_vector(engine: Engine, tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.arange(6.0))
     np.save(tmp_path / "short.npy", np.arange(3.0))
-    targets = (Target(vector=str(tmp_path / "v.npy")), Target(picture=1, name="like b"), Target(units=(1, 4)))
+    targets = (Target(vector=str(tmp_path / "v.npy")), Target.like("b.png"), Target(units=(1, 4)))
     engine.send(command(tmp_path / "out", targets=targets, steps=30))
     events = await until(engine, JobEnded)
     assert events[-1] == JobEnded(7, "done")

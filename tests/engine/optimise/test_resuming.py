@@ -27,6 +27,7 @@ from tuivis.engine.events import (
 from tuivis.engine.optimise import files, job
 from tuivis.engine.optimise.batch import Batch, Room
 from tuivis.engine.optimise.manifest import Manifest, unfinished
+from tuivis.engine.optimise.results import Target
 from tuivis.engine.sources import open_pictures
 
 
@@ -155,6 +156,25 @@ async def test_resuming_takes_no_picture_that_was_made_otherwise(engine: Engine,
     await until(engine, Opened)
     engine.send(command(out, existing="resume"))
     assert "0-0-pixel-0.png was made with another network or other weights" in await refusal(engine)
+
+
+async def test_another_picture_of_the_same_name_gives_no_direction_and_none_is_guessed(
+    engine: Engine, tmp_path: Path, folder: Path
+) -> None:
+    out = tmp_path / "out"
+    towards: dict[str, Any] = {"targets": (Target.like("b.png"),)}
+    engine.send(command(out, **towards))
+    await until(engine, JobEnded)
+    Image.new("RGB", (24, 32), (200, 30, 90)).save(tmp_path / "b.png")
+    other = str(tmp_path / "b.png")
+    engine.send(command(out, existing="resume", sources=(other,), **towards))
+    assert "0-like_b-pixel-0.png was made with another picture of that name" in await refusal(engine)
+    engine.send(command(out, existing="resume", sources=(str(folder / "a.png"), str(folder / "b.png")), **towards))
+    assert (await until(engine, JobEnded))[-1] == JobEnded(7, "done")
+    engine.send(command(tmp_path / "new", sources=(other, str(folder / "b.png")), **towards))
+    assert "several pictures are called b.png among the inputs" in await refusal(engine)
+    engine.send(command(tmp_path / "new", sources=(str(folder / "a.png"),), **towards))
+    assert "no picture is called b.png among the inputs" in await refusal(engine)
 
 
 async def test_what_is_half_done_is_neither_begun_anew_nor_resumed_with_other_photographs(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,14 @@ import msgspec
 from tuivis.engine.optimise.recipes import Recipe
 from tuivis.engine.optimise.results import Run, read, sidecar
 from tuivis.errors import UserError, printable
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a picture comes from, its recipe aside: hashes of the network's weights and of the input that it is like."""
+
+    weights: str
+    towards: str
 
 
 def refuse_existing(folder: Path, runs: Sequence[Run]) -> None:
@@ -35,13 +44,16 @@ def refuse_existing(folder: Path, runs: Sequence[Run]) -> None:
         )
 
 
-def refuse_others(folder: Path, runs: Iterable[Run], weights: str, recipes: Sequence[Recipe]) -> None:
-    """Refuse to go on where results only have the names of `runs`; `weights` is the hash of the network's.
+def refuse_others(
+    folder: Path, runs: Iterable[Run], origin: Callable[[Run], Origin], recipes: Sequence[Recipe]
+) -> None:
+    """Refuse to go on where results only have the names of `runs`, each of which has its `origin`.
 
     Raises
     ------
     UserError
-        If one was made by another network, with other weights or by other parameters, or cannot be read.
+        If one was made by another network, with other weights, of another picture or by other parameters, or cannot be
+        read.
     """
     parameters = {recipe.name: _essence(recipe) for recipe in recipes}
     for run in runs:
@@ -51,7 +63,8 @@ def refuse_others(folder: Path, runs: Iterable[Run], weights: str, recipes: Sequ
         result = read(path)
         compared = {
             "another unit": (result.run, run),
-            "another network or other weights": (result.weights_sha256, weights),
+            "another network or other weights": (result.weights_sha256, origin(run).weights),
+            "another picture of that name": (result.towards_sha256, origin(run).towards),
             "other parameters": (_essence(result.parameters), parameters[run.recipe]),
         }
         other = next((what for what, (theirs, ours) in compared.items() if theirs != ours), None)

@@ -21,7 +21,7 @@ from tuivis.engine.events import Finished, JobStarted, Preview, Stepped
 from tuivis.engine.models import Model
 from tuivis.engine.optimise import files, parametrisations, photographs, plan
 from tuivis.engine.optimise.batch import Batch, Room, Setting, too_little_memory
-from tuivis.engine.optimise.existing import refuse_existing, refuse_others
+from tuivis.engine.optimise.existing import Origin, refuse_existing, refuse_others
 from tuivis.engine.optimise.manifest import Manifest
 from tuivis.engine.optimise.objectives import position
 from tuivis.engine.optimise.quality import Judge
@@ -68,15 +68,17 @@ class Job:
         self._output = layers.output
         units = layers.tap(command.layer).arrangement.units
         for target in command.targets:
-            plan.check(target, units, command.layer)
+            plan.check(target, units, command.layer, pictures.names)
         for recipe in command.recipes:
             check(recipe)
         self.runs = runs_of(command.layer, command.targets, command.recipes, command.seeds)
         self._hash = _weights_hash(model)
+        seen = {target.picture for target in command.targets if target.picture}
+        self._towards = {name: pictures.read(pictures.names.index(name)) for name in seen}
         if command.existing == "refuse":
             refuse_existing(self._folder, self.runs)
         if command.existing == "resume":
-            refuse_others(self._folder, self.runs, self._hash, command.recipes)
+            refuse_others(self._folder, self.runs, self._origin, command.recipes)
         self._network = _truncated(model, layers, command.layer)
         for recipe in command.recipes:
             position(recipe, self._network.shape)
@@ -211,8 +213,8 @@ class Job:
 
     def _weights(self, run: Run, recipe: Recipe) -> Tensor:
         direction = None
-        if run.target.picture is not None:
-            seen = self._model.preprocess(self._pictures.read(run.target.picture))[None].to(self._model.device)
+        if run.target.picture:
+            seen = self._model.preprocess(self._towards[run.target.picture])[None].to(self._model.device)
             with torch.no_grad():
                 direction = self._network(seen)[0].float().cpu()
         return plan.weights(run.target, recipe, self._network.shape, self._judge.photographs, direction)
@@ -289,7 +291,12 @@ class Job:
             seconds=seconds,
             record=record,
             quality=quality,
+            towards_sha256=self._origin(run).towards,
         )
+
+    def _origin(self, run: Run) -> Origin:
+        seen = self._towards.get(run.target.picture)
+        return Origin(self._hash, "" if seen is None else hashlib.sha256(seen.tobytes()).hexdigest())
 
     def _write(self, run: Run, result: Result) -> None:
         write_whole(sidecar(self._folder, run), msgspec.json.format(msgspec.json.encode(result)))

@@ -18,19 +18,23 @@ from tuivis.errors import UserError, printable
 Shape = tuple[int, int, int]
 
 
-def check(target: Target, units: int, layer: str) -> None:
-    """Refuse a target that the layer has not.
+def check(target: Target, units: int, layer: str, inputs: Sequence[str]) -> None:
+    """Refuse a target that the layer, or the `inputs` by their names, have not.
 
     Raises
     ------
     UserError
-        If a unit is out of range, or the file of a direction does not fit.
+        If a unit is out of range, the file of a direction does not fit, or the name of its picture is not that of one
+        input.
     """
     for unit in target.units:
         if not 0 <= unit < units:
             raise UserError(f"there is no unit {unit} in layer {printable(layer)}: choose from 0 to {units - 1}")
     if target.vector:
         _read(Path(target.vector), units)
+    if target.picture and inputs.count(target.picture) != 1:
+        several = "several pictures are" if target.picture in inputs else "no picture is"
+        raise UserError(f"{several} called {printable(target.picture)} among the inputs: name just the one of --input")
 
 
 def weights(target: Target, recipe: Recipe, shape: Shape, photographs: Photographs, direction: Tensor | None) -> Tensor:

@@ -89,19 +89,24 @@ class Quality(msgspec.Struct, frozen=True):
 class Target(msgspec.Struct, frozen=True):
     """What one picture is for: `units` of the layer together, or a direction.
 
-    A direction is the file `vector` (.npy, one number a unit), or the activation that the picture numbered `picture`
+    A direction is the file `vector` (.npy, one number a unit), or the activation that the input called `picture`
     causes. `name` is what files and tables call it; by default the units.
     """
 
     units: tuple[int, ...] = ()
     vector: str = ""
-    picture: int | None = None
+    picture: str = ""
     name: str = ""
+
+    @classmethod
+    def like(cls, picture: str) -> Target:
+        """Return the direction in which an input goes: more of what is seen there."""
+        return cls(picture=picture, name=f"like {Path(picture).stem}")
 
     @property
     def title(self) -> str:
         """A name that differs from target to target."""
-        return self.name or "+".join(map(str, self.units)) or Path(self.vector).stem or f"picture {self.picture}"
+        return self.name or "+".join(map(str, self.units)) or Path(self.vector).stem or self.picture
 
     @property
     def key(self) -> str:
@@ -152,7 +157,8 @@ def runs_of(layer: str, targets: Sequence[Target], recipes: Sequence[Recipe], se
 class Result(msgspec.Struct, frozen=True):
     """The sidecar of a picture: how it was made, what happened, and how good it is.
 
-    `weights_sha256` is that of the state dict: names, types, shapes, bytes.
+    `weights_sha256` is that of the state dict: names, types, shapes, bytes; `towards_sha256` that of the pixels of the
+    input whose direction the target is, "" for any other target.
     """
 
     picture: str
@@ -168,6 +174,7 @@ class Result(msgspec.Struct, frozen=True):
     seconds: float
     record: Record
     quality: Quality
+    towards_sha256: str = ""
 
 
 def sidecar(folder: Path, run: Run) -> Path:
