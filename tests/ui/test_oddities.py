@@ -285,3 +285,17 @@ async def test_escape_brings_the_configured_colours_back(odd: Settings) -> None:
             await running.press(key)
             seen.append(running.state.view.colours)
         assert seen[0] == seen[2] == "gray" != seen[1]
+
+
+async def test_a_terminal_of_no_width_shows_nothing_and_comes_back_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    settings = Settings(input=(str(tmp_path / "broken.png"),), device="cpu")
+    async with explorer(settings) as running:
+        mosaic = running.app.explore.query_one(MosaicPane)
+        for width in (30, 6, 2):
+            await running.pilot.resize_terminal(width, 24)
+            await running.pilot.pause(0.1)
+            assert all(mosaic.render_line(y).cell_length == mosaic.content_size.width for y in range(24))
+        await running.pilot.resize_terminal(120, 40)
+        await running.pilot.pause(0.1)
+        assert "broken.png" in "".join(mosaic.render_line(y).text for y in range(mosaic.content_size.height))

@@ -115,7 +115,7 @@ class MosaicPane(PicturePane, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Return row `y` of the cells: where there is no picture, the reason stands in the three in the middle."""
         width, row = self.content_size.width, y - self.content_size.height // 2 + 1
-        if self.picture is not None or row not in range(3):
+        if self.picture is not None or row not in range(3) or not width:
             return super().render_line(y)
         text = Text(activity(self.state), overflow="fold")
         lines = ["", *(line.plain for line in text.wrap(self.app.console, width, justify="center"))][-3:]
