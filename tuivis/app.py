@@ -188,7 +188,7 @@ class TuivisApp(App[int]):
         self.apply(EngineLost(await engine.ending(), str(log)))
 
     def _load(self, engine: Engine) -> None:
-        engine.send(Load(self.settings.model, self.settings.weights, self.settings.device))
+        engine.send(Load(self.settings.model, self.settings.weights, self.settings.devices[0]))
 
     def action_restart(self) -> None:
         """Start the engine again after it was lost, or let it load again what it could not."""

@@ -46,7 +46,7 @@ def cli() -> None:
 
 @cli.command(hidden=True, epilog=MODEL_HELP)
 @click.argument("model", required=False, shell_complete=completion.names_and_files(completion.models))
-@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICE)
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.UNIT, options.DEVICES)
 @options.together(options.EVERY_FRAME, options.FPS, options.MAX_KBIT, options.QUALITY)
 @click.option("--protocol", type=click.Choice(get_args(config.Protocol)), help="How to draw pictures; auto asks.")
 @click.option(
@@ -166,8 +166,7 @@ def record(output: Path, seconds: float | None, as_json: bool, **given: Any) -> 
 
 @cli.command(epilog=MODEL_HELP)
 @click.argument("model")
-@options.together(options.WEIGHTS, options.INPUT, options.LAYER)
-@click.option("--device", metavar="D[,D]", help="Devices to work on, or all; by default the GPU with most free memory.")
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.DEVICES)
 @click.option("--units", default="", metavar="U", help="0-15,130; those joined by + together; or all.")
 @click.option("--classes", default="", metavar="C", help="Classes by name or number, with commas between them.")
 @click.option("--towards", metavar="F", multiple=True, help="A direction: a .npy vector, or an input picture's name.")
@@ -193,7 +192,7 @@ def optimise(recipe: str, seeds: int, minimise: bool, **given: Any) -> None:
 
 @cli.command(epilog=MODEL_HELP)
 @click.argument("model")
-@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.DEVICE)
+@options.together(options.WEIGHTS, options.INPUT, options.LAYER, options.DEVICES)
 @click.option("--unit", metavar="N", required=True, type=click.IntRange(min=0), help="The unit's number, from 0.")
 @click.option("--draws", default=300, type=click.IntRange(1, 10_000), help="How many recipes to try.")
 @click.option("--seed", default=0, type=click.IntRange(min=0), help="The same seed draws the same recipes.")

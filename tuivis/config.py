@@ -23,7 +23,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     model, weights, device
-        As `tuivis.engine.commands.Load` takes them.
+        As `tuivis.engine.commands.Load` takes them; `device` may be several with commas between them, or "all": one
+        shows activations, all make pictures.
     input
         Pictures, videos, folders, list files, URLs of streams, "cam:0", or "demo".
     layer, unit
@@ -58,6 +59,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fps: Annotated[float, msgspec.Meta(gt=0)] | None = None
     max_kbit: Annotated[float, msgspec.Meta(gt=0)] | None = None
     quality: Quality | None = None
+
+    @property
+    def devices(self) -> tuple[str | None, ...]:
+        """Every device that `device` names; None is the one that suits the engine, as it is the first of "all"."""
+        return tuple(self.device.split(",")) if self.device and self.device != "all" else (None,)
 
 
 def config_path() -> Path:

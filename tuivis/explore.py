@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from tuivis import devices
 from tuivis.app import TuivisApp
 from tuivis.config import Settings
 from tuivis.keys import check_keys
@@ -25,6 +26,7 @@ def run(settings: Settings) -> int:
     UserError
         If the settings name a binding or a protocol that does not exist.
     """
+    settings = devices.named(settings)
     check_keys(settings.keys, (MosaicPane, UnitMap, LayerTree, ExploreScreen, TuivisApp))
     terminal, typed = probe(sys.stdin.fileno(), sys.stdout.fileno(), os.environ)
     choice = choose(terminal, os.environ, settings.protocol)

@@ -31,6 +31,11 @@ def place_of(run: Run) -> Place:
     return run.layer, target.units[0] if len(target.units) == 1 else target.picture or target.title
 
 
+def pictures_of(command: Optimise) -> int:
+    """Return how many pictures a job makes."""
+    return len(command.targets) * len(command.recipes) * len(command.seeds)
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
     """A finished picture: `pixels` is (H, W, 3) uint8, `curve` its objective, `value` that of the clean picture.
@@ -96,7 +101,7 @@ class Job:
     @property
     def total(self) -> int:
         """Pictures to make."""
-        return len(self.command.targets) * len(self.command.recipes) * len(self.command.seeds)
+        return pictures_of(self.command)
 
     @property
     def title(self) -> str:

@@ -27,7 +27,7 @@ def layers(settings: Settings) -> Loaded:
     """
     # A factory in a file chooses its weights itself.
     unspecified = None if ".py:" in settings.model else "random"
-    load = Load(settings.model, settings.weights or unspecified, settings.device)
+    load = Load(settings.model, settings.weights or unspecified, settings.devices[0])
 
     async def talk(engine: Conversation) -> Loaded:
         return await engine.ask(load, Loaded)

@@ -15,10 +15,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from tuivis import devices
 from tuivis.config import Settings
-from tuivis.conversation import Conversation, DiedError, conversation, converse
-from tuivis.engine.commands import ListDevices, Load, Open, Optimise
-from tuivis.engine.events import Devices, Finished, JobEnded, JobStarted, Loaded, Opened, Stepped
+from tuivis.conversation import Conversation, DiedError, conversation
+from tuivis.engine.commands import Load, Open, Optimise
+from tuivis.engine.events import Finished, JobEnded, JobStarted, Loaded, Opened, Stepped
 from tuivis.engine.optimise.existing import refuse_existing
 from tuivis.engine.optimise.recipes import Recipe
 from tuivis.engine.optimise.results import Result, Run, Target, read, runs_of, sidecar
@@ -110,19 +111,19 @@ def make(request: Request) -> Outcome:
     UserError
         If something is impossible, or the engine dies again and again.
     """
-    devices = _devices(request.settings)
+    places = devices.named(request.settings).devices
     outcome = Outcome()
     console = Console(stderr=True)
     count = TextColumn("{task.fields[count]}", justify="right")
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        bars = [_Bars(progress, device or "") for device in devices]
+        bars = [_Bars(progress, device or "") for device in places]
 
         async def all_devices() -> None:
-            checked = asyncio.Barrier(len(devices))
+            checked = asyncio.Barrier(len(places))
             async with asyncio.TaskGroup() as group:
-                for number, device in enumerate(devices):
-                    place = _Place(device, number, len(devices), checked)
+                for number, device in enumerate(places):
+                    place = _Place(device, number, len(places), checked)
                     group.create_task(_work(request, place, bars[number], outcome))
 
         try:
@@ -302,17 +303,6 @@ def _sheet(
 def _pixels(folder: Path, result: Result) -> NDArray[np.uint8]:
     with Image.open(folder / result.picture) as picture:
         return np.asarray(picture.convert("RGB"))
-
-
-def _devices(settings: Settings) -> tuple[str | None, ...]:
-    if settings.device == "all":
-
-        async def talk(engine: Conversation) -> Devices:
-            return await engine.ask(ListDevices(), Devices)
-
-        names = [device.name for device in converse(talk).devices]
-        return tuple([name for name in names if name != "cpu"] or ["cpu"])
-    return tuple(settings.device.split(",")) if settings.device else (None,)
 
 
 def _names(text: str, labels: Sequence[str]) -> list[str]:

@@ -40,6 +40,9 @@ WEIGHTS = click.option(
 DEVICE = click.option(
     "--device", metavar="D", help="cpu, cuda, cuda:1, ...; the GPU with most free memory if left out."
 )
+DEVICES = click.option(
+    "--device", metavar="D[,D]", help="Devices to work on, or all; by default the GPU with most free memory."
+)
 INPUT = click.option(
     "--input",
     metavar="SRC",

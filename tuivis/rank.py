@@ -67,7 +67,7 @@ def rank(settings: Settings, target: str | None) -> RankReport:
     """
 
     async def talk(engine: Conversation) -> RankReport:
-        loaded = await engine.ask(Load(settings.model, settings.weights, settings.device), Loaded)
+        loaded = await engine.ask(Load(settings.model, settings.weights, settings.devices[0]), Loaded)
         number = None if target is None else class_number(target, loaded)
         opened = await engine.ask(Open(settings.input), Opened)
         layer = settings.layer or reduce(State(), loaded).view.layer

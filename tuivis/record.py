@@ -130,7 +130,7 @@ async def _record(request: Request, bar: _Bar) -> Report:
 async def _begin(engine: Conversation, request: Request) -> tuple[Loaded, Opened, State]:
     """Load and open what is asked for; return the state that asks for its first frame next."""
     settings, unit = request.settings, request.unit
-    loaded = await engine.ask(Load(settings.model, settings.weights, settings.device), Loaded)
+    loaded = await engine.ask(Load(settings.model, settings.weights, settings.devices[0]), Loaded)
     view = View(unit=unit or 0, wish=unit or 0, zoom=unit is not None, colours=settings.colours)
     state = reduce(State(view=view, wanted=settings.layer, canvas=MOSAIC), loaded)
     if settings.layer and state.view.layer != settings.layer:

@@ -191,7 +191,7 @@ def take(settings: Settings, unit: int | None, backward: Backpass | None = None,
     """
 
     async def talk(engine: Conversation) -> Snapshot:
-        loaded = await engine.ask(Load(settings.model, settings.weights, settings.device), Loaded)
+        loaded = await engine.ask(Load(settings.model, settings.weights, settings.devices[0]), Loaded)
         opened = await engine.ask(Open(settings.input), Opened)
         layer = settings.layer or reduce(State(), loaded).view.layer
         check_unit(unit, layer, loaded.layers)

@@ -233,15 +233,40 @@ async def test_a_killed_optimiser_starts_again_and_the_explorer_does_not_notice(
     async with explorer(network(tmp_path, delay=0.02)) as running:
         await running.pilot.press("P", "j", "j", "enter")
         await running.until(lambda: job(running).step > 2)
-        engine = running.app._jobs._engine
+        engine = running.app._jobs.optimisers[0].engine
         assert engine is not None
         os.kill(engine.pid, signal.SIGKILL)
         await running.until(lambda: "starts again" in running.state.note)
         assert running.state.phase == "ready" and not running.state.banner
         await running.until(lambda: status(running) == "done")
         assert len(files("*.png")) == 6 and len(running.state.jobs.made) == 6
-        pid = running.app._jobs._engine.pid if running.app._jobs._engine else 0
+        again = running.app._jobs.optimisers[0].engine
+        pid = again.pid if again else 0
     assert await gone(pid)
+
+
+async def test_each_device_makes_pictures_and_the_one_with_the_least_to_do_is_next(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(network(tmp_path, delay=0.02), device="cpu,cpu")
+    async with explorer(settings) as running:
+        first, second = running.app._jobs.optimisers
+        await running.pilot.press("p", "enter")  # 512 steps, on the device that is not browsed on
+        await running.pilot.press("l", "p", *"jjl", "enter")
+        await running.pilot.press("h", "p", *"jj", "enter")  # of the unit that is at work already
+        assert [[each.has(number) for number in (1, 2, 3)] for each in (first, second)] == [
+            [False, True, False],
+            [True, False, True],
+        ]
+        await running.until(lambda: status(running, 1) == "done")
+        assert status(running) == "working" and status(running, 2) == "waiting"
+        assert first.engine and second.engine and first.engine.pid != second.engine.pid
+        await running.pilot.press("O", "k", "k", "c")
+        await running.until(lambda: status(running) == "cancelled" and status(running, 2) == "done")
+        await running.pilot.press("O", "P", *"jj", "enter")  # all units, of which two are there already
+        assert [job(running, number).command.targets[0].units for number in (3, 4)] == [(0,), (1,)]
+        await running.until(lambda: status(running, 3) == status(running, 4) == "done")
+        assert running.state.jobs.units_made("1") == 6 and not unfinished(config.pictures_path())
+        pids = [first.engine.pid, second.engine.pid]
+    assert all([await gone(pid) for pid in pids])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there an engine may be held")
@@ -249,7 +274,7 @@ async def test_a_job_on_the_processor_stands_still_for_a_moment_after_a_key(tmp_
     async with explorer(network(tmp_path, delay=0.02)) as running:
         await running.pilot.press("p", "enter")
         await running.until(lambda: job(running).step > 2)
-        engine = running.app._jobs._engine
+        engine = running.app._jobs.optimisers[0].engine
         assert engine is not None
 
         def stands() -> bool:

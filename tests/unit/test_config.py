@@ -99,3 +99,16 @@ def test_what_config_prints_is_a_configuration_file(tmp_path: Path) -> None:
 def test_the_names_are_those_that_the_program_knows() -> None:
     assert get_args(config.Protocol) == protocols.NAMES
     assert get_args(config.Colours) == state.COLOURS
+
+
+@pytest.mark.parametrize(
+    ("given", "devices"),
+    [
+        (None, (None,)),
+        ("cpu", ("cpu",)),
+        ("cuda:0,cuda:1", ("cuda:0", "cuda:1")),
+        ("all", (None,)),
+    ],
+)
+def test_a_device_may_be_several(given: str | None, devices: tuple[str | None, ...]) -> None:
+    assert Settings(device=given).devices == devices
