@@ -177,17 +177,18 @@ def record(output: Path, seconds: float | None, as_json: bool, **given: Any) -> 
 @options.MAKING
 def optimise(recipe: str, seeds: int, minimise: bool, **given: Any) -> None:
     """Make pictures of what units of MODEL want to see."""
-    from tuivis import optimise as work
+    from tuivis import sheets
     from tuivis.engine.optimise import recipes
 
     names = recipes.COMPARED if recipe == "all" else tuple(recipe.split(","))
     found = tuple(recipes.find(name.strip(), given["changes"]) for name in names)
     found = tuple(map(recipes.least, found)) if minimise else found
     results = _make(found, seeds=tuple(range(seeds)), **given)
-    sheets = work.sheets(given["output"], results)
+    written = sheets.write(given["output"], results)
     printing.print_results(results, len(names) > 1, given["as_json"])
     if given["show"]:
-        printing.print_pictures(sheets or [given["output"] / each.picture for each in results])
+        own = [given["output"] / each.picture for each in results]
+        printing.print_pictures(written if written and len(own) > 1 else own)
 
 
 @cli.command(epilog=MODEL_HELP)

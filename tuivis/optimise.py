@@ -1,17 +1,13 @@
-"""Making pictures from the command line: one engine a device, restarted when it dies; sheets of the results."""
+"""Making pictures from the command line: one engine a device, restarted when it dies."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -25,7 +21,6 @@ from tuivis.engine.optimise.recipes import Recipe
 from tuivis.engine.optimise.results import Result, Run, Target, read, runs_of, sidecar
 from tuivis.engine.protocol import Event
 from tuivis.errors import UserError, nearest, printable
-from tuivis.files import harmless_name, write_whole
 
 RESTARTS = 3
 """Deaths of an engine in a row, without a picture in between, after which it is given up."""
@@ -237,72 +232,6 @@ async def _events(engine: Conversation, command: Optimise, outcome: Outcome) -> 
                 raise UserError(f"{event.message}; --resume goes on where it was")
             break
     outcome.results += [read(sidecar(Path(command.folder), run)) for run in runs]
-
-
-def sheets(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """Write sheets: the seeds of each unit as a square, its recipes side by side, and all units of a layer with labels.
-
-    Raises
-    ------
-    UserError
-        If one cannot be written.
-    """
-    by_unit: dict[tuple[str, Target], list[Result]] = {}
-    by_recipe: dict[str, list[Result]] = {}
-    by_target: dict[Target, list[Result]] = {}
-    for each in results:
-        seeds = by_unit.setdefault((each.run.recipe, each.run.target), [])
-        if not seeds:
-            by_recipe.setdefault(each.run.recipe, []).append(each)
-            by_target.setdefault(each.run.target, []).append(each)
-        seeds.append(each)
-    written = [_square(folder, seeds) for seeds in by_unit.values() if len(seeds) > 1]
-    written += [_compared(folder, firsts) for firsts in by_target.values() if len(firsts) > 1]
-    written += [_layer(folder, firsts) for firsts in by_recipe.values() if len(firsts) > 1]
-    return written
-
-
-def _square(folder: Path, seeds: Sequence[Result]) -> Path:
-    """Write the pictures of one unit by one recipe."""
-    name = f"{seeds[0].run.stem.rpartition('-')[0]}-seeds.png"
-    return _sheet(folder, name, seeds, [""] * len(seeds), (), int(np.ceil(np.sqrt(len(seeds)))))
-
-
-def _compared(folder: Path, firsts: Sequence[Result]) -> Path:
-    """Write the first pictures of one unit by several recipes, each under the recipe's name."""
-    first = firsts[0]
-    title = f"{first.model}  {first.run.layer}  {first.run.target.title} {first.label}".strip()
-    heading = [printable(title), f"{len(firsts)} recipes, seed {first.run.seed}"]
-    # Without the recipe and the seed a picture's name is the unit's.
-    name = f"{first.run.stem.rsplit('-', 2)[0]}-recipes.png"
-    return _sheet(folder, name, firsts, [printable(each.run.recipe) for each in firsts], heading, min(4, len(firsts)))
-
-
-def _layer(folder: Path, firsts: Sequence[Result]) -> Path:
-    """Write the first pictures of several units by one recipe, each under the unit's number and class."""
-    first = firsts[0]
-    title = printable(f"{first.model}  {first.run.layer}  {first.run.recipe}")
-    heading = [title, f"{len(firsts)} units, seed {first.run.seed}"]
-    captions = [printable(f"{each.run.target.title} {each.label}") for each in firsts]
-    name = harmless_name(first.run.layer, first.run.recipe, "sheet.png")
-    return _sheet(folder, name, firsts, captions, heading, int(np.ceil(np.sqrt(len(firsts) * 1.25))))
-
-
-def _sheet(
-    folder: Path, name: str, results: Sequence[Result], captions: Sequence[str], heading: Sequence[str], columns: int
-) -> Path:
-    from tuivis.render import sheet
-
-    picture = sheet.contact_sheet([_pixels(folder, each) for each in results], captions, heading, columns)
-    data = io.BytesIO()
-    picture.save(data, "PNG")
-    write_whole(folder / name, data.getvalue())
-    return folder / name
-
-
-def _pixels(folder: Path, result: Result) -> NDArray[np.uint8]:
-    with Image.open(folder / result.picture) as picture:
-        return np.asarray(picture.convert("RGB"))
 
 
 def _names(text: str, labels: Sequence[str]) -> list[str]:
