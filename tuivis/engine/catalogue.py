@@ -34,6 +34,7 @@ class Built:
     weights: str
     random_weights: bool = False
     notes: tuple[str, ...] = ()
+    code: str = ""
 
 
 def efficientnet_lite0(weights: str | None, seed: int) -> Built:

@@ -10,6 +10,7 @@ The factory takes no arguments and returns a `torch.nn.Module`, which may carry 
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import math
 import sys
@@ -56,6 +57,7 @@ def from_file(name: str, weights: str | None, seed: int) -> Built:
         raise UserError(f"no file {printable(path)}")
     if weights == "random":
         raise UserError(f"{printable(name)} chooses its weights itself: leave them out, or give a file")
+    code = hashlib.sha256(_guarded(path, path.read_bytes)()).hexdigest()
     with weight_files.seeded(seed):
         module = _call(path, function)
     title = f"{printable(path.name)}:{printable(function)}"
@@ -64,7 +66,7 @@ def from_file(name: str, weights: str | None, seed: int) -> Built:
         source = expanded(str(weights))
         title, notes = printable(source.name), weight_files.put(weight_files.read(source), module, source)
     preprocessing, shape, guesses = _view(module, path)
-    return Built(module, preprocessing, shape, _labels(module, path), title, notes=(*notes, *guesses))
+    return Built(module, preprocessing, shape, _labels(module, path), title, notes=(*notes, *guesses), code=code)
 
 
 def _call(path: Path, function: str) -> nn.Module:

@@ -40,6 +40,8 @@ class Model:
         Whether nothing was learnt.
     notes
         What the user should know, a line each.
+    code
+        The SHA-256 of the user's file that it is from, as it was when the network was built; "" for any other.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Model:
     random_weights: bool
     notes: tuple[str, ...]
     margin: float = 1.0
+    code: str = ""
 
 
 _WORDS = {"default": "DEFAULT", "random": "random"}
@@ -98,6 +101,7 @@ def load(name: str, weights: str | None, device: str | None, seed: int, report: 
         random_weights=built.random_weights,
         notes=(*built.notes, *_channels_note(built.input_shape[0])),
         margin=getattr(built.preprocessing, "margin", 1.0),
+        code=built.code,
     )
 
 

@@ -158,6 +158,46 @@ async def test_resuming_takes_no_picture_that_was_made_otherwise(engine: Engine,
     assert "0-0-pixel-0.png was made with another network or other weights" in await refusal(engine)
 
 
+async def test_resuming_puts_in_the_diversity_that_was_left_out(engine: Engine, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    more: dict[str, Any] = {"seeds": (0, 1, 2)}
+    engine.send(command(out, **more))
+    await until(engine, JobEnded)
+    whole = {path: path.read_bytes() for path in sorted(out.glob("*.json"))}
+    assert len(whole) == 6 and all(json.loads(content)["quality"]["diversity"] > 0 for content in whole.values())
+    # A kill before the first of unit 0's sidecars had it, and one after the second of unit 1's.
+    for stem in ("0-0-pixel-0", "0-0-pixel-1", "0-0-pixel-2", "0-1-pixel-2"):
+        content = json.loads((out / f"{stem}.json").read_bytes())
+        content["quality"]["diversity"] = None
+        (out / f"{stem}.json").write_text(json.dumps(content))
+    engine.send(command(out, existing="resume", **more))
+    assert not any(isinstance(event, Finished) for event in await until(engine, JobEnded))
+    assert {path: path.read_bytes() for path in sorted(out.glob("*.json"))} == whole
+
+
+async def test_resuming_takes_no_picture_of_a_network_whose_code_has_changed(tmp_path: Path) -> None:
+    net, out = tmp_path / "net.py", tmp_path / "out"
+    net.write_text(NETWORK)
+    Image.new("RGB", (24, 32), (200, 30, 90)).save(tmp_path / "a.png")
+    Image.new("RGB", (24, 32), (20, 130, 90)).save(tmp_path / "b.png")
+    long: dict[str, Any] = {"recipes": (recipe("maco", steps=3000),), "units": (1,), "checkpoint_seconds": 0.0}
+    engine = await ready(tmp_path, tmp_path)
+    engine.send(command(out, units=(0,)))
+    await until(engine, JobEnded)
+    engine.send(command(out, **long))
+    while not list(out.glob("*.checkpoint")):
+        await until(engine, Stepped)
+    await engine.close()
+    net.write_text(NETWORK.replace("nn.ReLU(True)", "nn.LeakyReLU(.1, True)"))
+    changed = await ready(tmp_path, tmp_path)
+    changed.send(command(out, existing="resume", units=(0,)))
+    assert "0-0-pixel-0.png was made with other code in the network's file" in await refusal(changed)
+    changed.send(command(out, existing="resume", **long))
+    first = (await until(changed, Stepped))[-1]
+    await changed.close()
+    assert isinstance(first, Stepped) and first.step == 1
+
+
 async def test_another_picture_of_the_same_name_gives_no_direction_and_none_is_guessed(
     engine: Engine, tmp_path: Path, folder: Path
 ) -> None:

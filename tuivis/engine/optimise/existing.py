@@ -15,9 +15,10 @@ from tuivis.errors import UserError, printable
 
 @dataclass(frozen=True)
 class Origin:
-    """What a picture comes from, its recipe aside: hashes of the network's weights and of the input that it is like."""
+    """What a picture comes from, its recipe aside: hashes of the network's weights and file, and of what it is like."""
 
     weights: str
+    code: str
     towards: str
 
 
@@ -52,25 +53,26 @@ def refuse_others(
     Raises
     ------
     UserError
-        If one was made by another network, with other weights, of another picture or by other parameters, or cannot be
-        read.
+        If one was made by another network, with other weights or code, of another picture or by other parameters, or
+        cannot be read.
     """
     parameters = {recipe.name: _essence(recipe) for recipe in recipes}
     for run in runs:
         path = sidecar(folder, run)
         if not path.exists():
             continue
-        result = read(path)
+        result, ours = read(path), origin(run)
         compared = {
             "another unit": (result.run, run),
-            "another network or other weights": (result.weights_sha256, origin(run).weights),
-            "another picture of that name": (result.towards_sha256, origin(run).towards),
+            "another network or other weights": (result.weights_sha256, ours.weights),
+            "other code in the network's file": (result.code_sha256, ours.code),
+            "another picture of that name": (result.towards_sha256, ours.towards),
             "other parameters": (_essence(result.parameters), parameters[run.recipe]),
         }
-        other = next((what for what, (theirs, ours) in compared.items() if theirs != ours), None)
-        if other:
+        change = next((what for what, (one, other) in compared.items() if one != other), None)
+        if change:
             picture = printable(folder / result.picture)
-            raise UserError(f"{picture} was made with {other}: move it away, or --overwrite it")
+            raise UserError(f"{picture} was made with {change}: move it away, or --overwrite it")
 
 
 def _essence(recipe: Recipe) -> Recipe:

@@ -100,6 +100,10 @@ class Job:
         yield JobStarted(self.command.job, self.runs, labels, tuple(done))
         self._judge = self._look()
         self._seen = hashlib.sha256(self._judge.photographs.images.numpy().tobytes()).hexdigest()
+        for index in done:
+            # An engine that ended just after a target's last picture has left this out.
+            if len(self.command.seeds) > 1 and read(sidecar(self._folder, self.runs[index])).quality.diversity is None:
+                self._with_diversity(self.runs[index])
         for recipe in self.command.recipes:
             waiting = [i for i, run in enumerate(self.runs) if run.recipe == recipe.name and i not in done]
             for members, saved in self._groups(waiting, self._together(recipe)):
@@ -291,12 +295,13 @@ class Job:
             seconds=seconds,
             record=record,
             quality=quality,
+            code_sha256=self._model.code,
             towards_sha256=self._origin(run).towards,
         )
 
     def _origin(self, run: Run) -> Origin:
         seen = self._towards.get(run.target.picture)
-        return Origin(self._hash, "" if seen is None else hashlib.sha256(seen.tobytes()).hexdigest())
+        return Origin(self._hash, self._model.code, "" if seen is None else hashlib.sha256(seen.tobytes()).hexdigest())
 
     def _write(self, run: Run, result: Result) -> None:
         write_whole(sidecar(self._folder, run), msgspec.json.format(msgspec.json.encode(result)))
@@ -324,7 +329,8 @@ class Job:
 
     def _identity(self, recipe: Recipe) -> str:
         """Return what a checkpoint must have in common with this job: all that its pictures come from."""
-        return hashlib.sha256(msgspec.json.encode((self._hash, self._seen, recipe, self.command.film))).hexdigest()
+        common = (self._hash, self._model.code, self._seen, recipe, self.command.film)
+        return hashlib.sha256(msgspec.json.encode(common)).hexdigest()
 
 
 def _truncated(model: Model, layers: Layers, layer: str) -> Truncated:

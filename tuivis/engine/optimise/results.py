@@ -157,8 +157,9 @@ def runs_of(layer: str, targets: Sequence[Target], recipes: Sequence[Recipe], se
 class Result(msgspec.Struct, frozen=True):
     """The sidecar of a picture: how it was made, what happened, and how good it is.
 
-    `weights_sha256` is that of the state dict: names, types, shapes, bytes; `towards_sha256` that of the pixels of the
-    input whose direction the target is, "" for any other target.
+    `weights_sha256` is that of the state dict: names, types, shapes, bytes; `code_sha256` that of the user's file that
+    the network is from, "" for any other network; `towards_sha256` that of the pixels of the input whose direction the
+    target is, "" for any other target.
     """
 
     picture: str
@@ -174,6 +175,7 @@ class Result(msgspec.Struct, frozen=True):
     seconds: float
     record: Record
     quality: Quality
+    code_sha256: str = ""
     towards_sha256: str = ""
 
 
