@@ -128,7 +128,7 @@ class Jobs:
         optimiser = min(reversed(self.optimisers), key=lambda each: (not each.overlaps(command), each.waiting))
         Path(command.folder).mkdir(parents=True, exist_ok=True)
         self._manifest(command, optimiser.load).write()
-        self._apply(JobQueued(command))
+        self._apply(JobQueued(command, "waiting" if optimiser.waiting else "starting"))
         optimiser.queue(command)
 
     def _manifest(self, command: Optimise, load: Load) -> Manifest:

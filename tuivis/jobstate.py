@@ -16,8 +16,8 @@ from tuivis.engine.events import Finished, JobEnded, JobPaused, JobStarted, Prev
 from tuivis.engine.optimise.results import Run, Target
 from tuivis.errors import printable
 
-Status = Literal["waiting", "working", "paused", "done", "cancelled", "failed", "unfinished"]
-OPEN: tuple[Status, ...] = ("waiting", "working", "paused")
+Status = Literal["starting", "waiting", "working", "paused", "done", "cancelled", "failed", "unfinished"]
+OPEN: tuple[Status, ...] = ("starting", "waiting", "working", "paused")
 """Of jobs that the engine has."""
 CURVE = 64
 """The most points of a curve."""
@@ -217,7 +217,10 @@ class JobsToggled:
 
 @dataclass(frozen=True)
 class JobQueued:
-    """A job was sent to the engine, or found unfinished; one of the same number takes its place."""
+    """A job was given to a device, with or without others before it, or found unfinished.
+
+    One of the same number takes its place.
+    """
 
     command: Optimise
     status: Status = "waiting"
@@ -247,9 +250,9 @@ def worked(event: object, state: JobState) -> JobState:
 
 def said(event: object, state: JobState) -> str:
     """Return what the status line says about an event, "" for nothing."""
-    if isinstance(event, JobQueued) and event.status == "waiting":
-        others = any(job.status in OPEN for job in state.jobs if job.command.job != event.command.job)
-        return f"{Job(event.command).title} {'waits for its turn' if others else 'starts'}: O lists the jobs"
+    if isinstance(event, JobQueued) and event.status in OPEN:
+        begins = "starts" if event.status == "starting" else "waits for its turn"
+        return f"{Job(event.command).title} {begins}: O lists the jobs"
     if not isinstance(event, JobStarted | JobEnded):
         return ""
     job = next((job for job in state.jobs if job.command.job == event.job), None)

@@ -49,13 +49,14 @@ class Optimiser:
         self.engine: Engine | None = None
         self._sources, self._apply, self._launch = sources, apply, launch
         self._open: dict[int, Optimise] = {}
+        self._left: dict[int, int] = {}
         self._paused: set[int] = set()
         self._running = self._ready = self._in_the_way = False
 
     @property
     def waiting(self) -> int:
-        """The pictures of all its jobs."""
-        return sum(map(pictures_of, self._open.values()))
+        """The pictures that all its jobs have still to make."""
+        return sum(self._left.values())
 
     def has(self, job: int) -> bool:
         """Say whether a job is here."""
@@ -68,7 +69,7 @@ class Optimiser:
 
     def queue(self, command: Optimise) -> None:
         """Take a job."""
-        self._open[command.job] = command
+        self._open[command.job], self._left[command.job] = command, pictures_of(command)
         if self._ready and self.engine is not None:
             self.engine.send(command)
         elif not self._running:
@@ -132,6 +133,7 @@ class Optimiser:
 
     def _end(self, event: JobEnded) -> None:
         self._open.pop(event.job, None)
+        self._left.pop(event.job, None)
         self._paused.discard(event.job)
         self._apply(event)
 
@@ -152,13 +154,17 @@ class Optimiser:
             case JobEnded():
                 self._end(event)
             case Finished():
+                self._left[event.job] -= 1
                 made = await asyncio.to_thread(gallery.picture, Path(event.sidecar))
                 self._apply(PicturesFound((made,) if made else ()))
                 self._apply(event)
             case JobPaused():
                 (self._paused.add if event.paused else self._paused.discard)(event.job)
                 self._apply(event)
-            case JobStarted() | Stepped() | Preview():
+            case JobStarted():
+                self._left[event.job] = len(event.runs) - len(event.done)
+                self._apply(event)
+            case Stepped() | Preview():
                 self._apply(event)
 
     def _send(self, number: int, command: Optimise) -> None:

@@ -251,13 +251,16 @@ async def test_each_device_makes_pictures_and_the_one_with_the_least_to_do_is_ne
         first, second = running.app._jobs.optimisers
         await running.pilot.press("p", "enter")  # 512 steps, on the device that is not browsed on
         await running.pilot.press("l", "p", *"jjl", "enter")
+        assert [status(running, number) for number in (0, 1)] == ["starting"] * 2
         await running.pilot.press("h", "p", *"jj", "enter")  # of the unit that is at work already
         assert [[each.has(number) for number in (1, 2, 3)] for each in (first, second)] == [
             [False, True, False],
             [True, False, True],
         ]
+        assert "waits for its turn" in running.state.note
         await running.until(lambda: status(running, 1) == "done")
         assert status(running) == "working" and status(running, 2) == "waiting"
+        assert (first.waiting, second.waiting) == (0, 2)
         assert first.engine and second.engine and first.engine.pid != second.engine.pid
         await running.pilot.press("O", "k", "k", "c")
         await running.until(lambda: status(running) == "cancelled" and status(running, 2) == "done")

@@ -17,6 +17,7 @@ from tuivis.widgets.intent import Intent
 from tuivis.widgets.predictions import bar
 
 SIGNS = {
+    "starting": "·",
     "waiting": "·",
     "working": "▸",
     "paused": "‖",
@@ -69,11 +70,9 @@ class JobsPane(Widget, can_focus=True):
         first = max(0, min(selected - SHOWN // 2, len(jobs) - SHOWN))
         shown = list(enumerate(jobs))[first : first + SHOWN]
         width, ink = self.content_size.width, self.get_component_rich_style("jobs--bar")
-        first_open = next((job for job in jobs if job.status in OPEN), None)
         lines: list[Text] = []
         for number, job in shown:
-            status = "starting" if job is first_open and job.status == "waiting" else job.status
-            lines += _lines(job, status, number == selected, width, ink)
+            lines += _lines(job, number == selected, width, ink)
         return Text("\n").join(lines)
 
     def action_select(self, by: int) -> None:
@@ -85,12 +84,12 @@ class JobsPane(Widget, can_focus=True):
         self.post_message(Intent(JobCommanded(what)))  # type: ignore[arg-type]
 
 
-def _lines(job: Job, status: str, selected: bool, width: int, ink: Style) -> list[Text]:
+def _lines(job: Job, selected: bool, width: int, ink: Style) -> list[Text]:
     named = job.title if len(job.title) + 2 <= width else job.made
     title = Text(f"{SIGNS[job.status]} {named}", "reverse" if selected else "", no_wrap=True)
     title.truncate(width, overflow="ellipsis")
     if job.status in OPEN:
-        left = f" {clock(job.seconds_left)}" if job.status == "working" and job.steps else f" {status}"
+        left = f" {clock(job.seconds_left)}" if job.status == "working" and job.steps else f" {job.status}"
         tail = f" {job.share:.0%}{left}"
         room = max(1, width - 2 - len(tail))
         return [title, Text.assemble("  ", (f"{bar(job.share, room):<{room}}", ink), tail, no_wrap=True)]
