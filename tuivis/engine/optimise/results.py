@@ -110,8 +110,8 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """What tells targets apart, whatever they are called."""
-        return f"{self.units} {self.vector} {self.picture}"
+        """What its noise comes from: whatever a picture is called, the same one gives the same direction."""
+        return f"{self.units} {self.vector} {0 if self.picture else None}"
 
 
 class Run(msgspec.Struct, frozen=True):
