@@ -92,7 +92,7 @@ def _wobbles(recipe: Recipe, shape: tuple[int, int, int], generators: Sequence[G
 
 
 def _crops(recipe: Recipe, generators: Sequence[Generator]) -> Tensor:
-    """Cut square shares of the picture around points near its centre (Fel et al. 2023): (N, crops, 2, 3)."""
+    """Cut square shares out of the picture, anywhere in it (Fel et al. 2023): (N, crops, 2, 3)."""
     sizes = torch.stack([torch.randn(recipe.crops, generator=each) for each in generators])
     sizes = (recipe.crop_size + recipe.crop_deviation * sizes).clamp(0.05, 1.0)
     chances = torch.stack([torch.rand(2, recipe.crops, generator=each) for each in generators], 1)
