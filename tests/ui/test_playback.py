@@ -215,7 +215,7 @@ async def test_a_pause_says_nothing_about_the_age_of_what_follows(clip: Path) ->
 
 
 async def test_a_link_too_slow_for_a_page_shows_fewer_units_until_the_video_stands(clip: Path) -> None:
-    async with explorer(settings(clip), max_kbit=150) as running:
+    async with explorer(settings(clip), max_kbit=30) as running:
 
         def tiles() -> int:
             assert running.state.mosaic is not None
