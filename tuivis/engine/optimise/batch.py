@@ -126,13 +126,12 @@ class Batch:
         moves = finite & (norms > 0)
         moves &= torch.tensor([not record.verdict for record in self.records], device=moves.device)
         if self.step_number < recipe.steps - 1:
-            try:
-                self._update(parameter, gradient, rate, finite, moves)
-            except torch.OutOfMemoryError:
+            step = parameter, gradient, rate, finite, moves
+            if not self._has_updated(*step):
                 # The memory of recordings cannot be used for anything else.
                 self._release()
                 self._replay = None
-                self._update(parameter, gradient, rate, finite, moves)
+                self._update(*step)
         else:
             state.parameter = torch.where(_wide(finite, parameter), parameter, state.previous)
         self.step_number += 1
@@ -208,6 +207,14 @@ class Batch:
                 record.verdict = Verdict.zero_gradient
         chosen = _wide(torch.tensor(better, device=parameter.device), parameter)
         self.state.best = torch.where(chosen, parameter, self.state.best)
+
+    def _has_updated(self, *step: Tensor) -> bool:
+        """Return whether there was memory for `_update`; what a failure holds is free after it."""
+        try:
+            self._update(*step)
+        except torch.OutOfMemoryError:
+            return False
+        return True
 
     def _update(self, parameter: Tensor, gradient: Tensor, rate: Tensor, finite: Tensor, moves: Tensor) -> None:
         """Move the samples in `moves`; put those that are not `finite` back to before the step that broke them."""
