@@ -11,7 +11,7 @@ help:
 	@echo "make test         run the tests"
 	@echo "make check        lint, format, types, import contracts"
 	@echo "make screenshots  draw the documentation's screenshots"
-	@echo "make pictures     optimise the documentation's pictures (a quarter of an hour)"
+	@echo "make pictures     optimise the documentation's pictures (some minutes)"
 	@echo "make bench        run the benchmarks"
 
 demo: .venv/.installed
