@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -20,7 +19,7 @@ from tuivis.errors import UserError
 from tuivis.files import expanded, harmless_name
 from tuivis.intents import Noted
 from tuivis.jobstate import OPEN, JobCommanded, JobQueued, JobWanted, PicturesFound
-from tuivis.optimiser import Optimiser
+from tuivis.optimiser import Apply, Launch, Optimiser
 from tuivis.state import State
 
 WAY = 0.2
@@ -34,18 +33,9 @@ class Jobs:
     ----------
     settings
         Which network, on which devices, and the photographs.
-    apply
-        Takes an intent or an event into the state.
-    launch
-        Runs a coroutine until it ends, or the program does.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        apply: Callable[[object], None],
-        launch: Callable[[Coroutine[Any, Any, None]], object],
-    ) -> None:
+    def __init__(self, settings: Settings, apply: Apply, launch: Launch) -> None:
         self._apply = apply
         self._model, self._weights = settings.model, settings.weights
         self._sources = tuple(map(_lasting, settings.input))

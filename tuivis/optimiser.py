@@ -23,6 +23,12 @@ POLITE = ("nice", "-n", "10", sys.executable, *ARGUMENTS)
 """Whoever browses goes first."""
 
 
+Apply = Callable[[object], None]
+"""Takes an intent or an event into the state."""
+Launch = Callable[[Coroutine[Any, Any, None]], object]
+"""Runs a coroutine until it ends, or the program does."""
+
+
 class Optimiser:
     """Owns the engine of one device, and knows the jobs that it has.
 
@@ -32,19 +38,9 @@ class Optimiser:
         Which network, on which device.
     sources
         The photographs.
-    apply
-        Takes an intent or an event into the state.
-    launch
-        Runs a coroutine until it ends, or the program does.
     """
 
-    def __init__(
-        self,
-        load: Load,
-        sources: tuple[str, ...],
-        apply: Callable[[object], None],
-        launch: Callable[[Coroutine[Any, Any, None]], object],
-    ) -> None:
+    def __init__(self, load: Load, sources: tuple[str, ...], apply: Apply, launch: Launch) -> None:
         self.load = load
         self.engine: Engine | None = None
         self._sources, self._apply, self._launch = sources, apply, launch

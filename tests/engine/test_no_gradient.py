@@ -61,12 +61,16 @@ def test_a_model_that_turns_gradients_off_in_its_own_forward_is_told(mode: Calla
         assert all(torch.equal(*pair) for pair in zip(before, forward(model, layers, batch, layer), strict=True))
 
 
-def test_memory_that_runs_out_on_the_way_back_is_no_fault_of_the_network() -> None:
-    class Hungry(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: Tensor) -> Tensor:
-            return x * 2
+class Doubled(torch.autograd.Function):
+    """Without a way back."""
 
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x * 2
+
+
+def test_memory_that_runs_out_on_the_way_back_is_no_fault_of_the_network() -> None:
+    class Hungry(Doubled):
         @staticmethod
         def backward(ctx: Any, *grad: Any) -> Any:
             return torch.empty(1 << 60)
@@ -93,11 +97,7 @@ def test_a_layer_that_the_input_does_not_influence_is_told() -> None:
 
 
 def test_an_operation_without_a_derivative_is_named() -> None:
-    class Odd(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: Tensor) -> Tensor:
-            return x * 2
-
+    class Odd(Doubled):
         @staticmethod
         def backward(ctx: Any, *grad: Any) -> Any:
             raise RuntimeError("Odd has no backward")

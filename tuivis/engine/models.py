@@ -84,8 +84,7 @@ def load(name: str, weights: str | None, device: str | None, seed: int, report: 
     UserError
         If there is no such model, no such device, the weights cannot be had or do not fit, or the user's file fails.
     """
-    if weights is not None:
-        weights = _WORDS.get(weights.lower(), weights)
+    weights = _WORDS.get((weights or "").lower(), weights)
     target = devices.pick(device)
     report(f"loading {printable(name)}", None)
     built = _build(name, weights, seed, report)

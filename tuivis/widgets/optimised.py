@@ -193,10 +193,14 @@ def _numbers(state: State, width: int) -> list[str]:
     best = best or max(made, key=_standing)
     when = "" if best.majority is None else f" at step {best.majority}"
     verdict = best.verdict if len(best.verdict + when) > width else best.verdict + when
-    value, seen = (best.value, []) if best.run.target.picture else (best.seen, _input(state, best.channel))
+    if best.run.target.picture:
+        # A direction is no unit: no majority, and no value of the input's.
+        told, value, seen = [], best.value, []
+    else:
+        told, value, seen = [verdict], best.seen, _input(state, best.channel)
     picture = [] if value is None else [f"picture {value:.4g}"]
     values = _joined([*seen, *picture], width)
-    return [verdict, sparkline(best.curve, width), *values, _quality(best, width)]
+    return [*told, sparkline(best.curve, width), *values, _quality(best, width)]
 
 
 def _standing(made: Made) -> tuple[bool, float]:
