@@ -144,7 +144,8 @@ class TuivisApp(App[int]):
                 self._engine.send(show)
                 self.state = reduce(self.state, Sent(show, self._shown))
                 self._shown = show
-        self.explore.state = self.state
+        if self.screen_stack:  # the last intents come when the screens are gone
+            self.explore.state = self.state
 
     @on(Intent)
     def take_intent(self, message: Intent) -> None:

@@ -16,7 +16,7 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.widget import Widget
 
 from tests.decoders import Screen
-from tests.ui.explorer import Explorer, explorer, gone
+from tests.ui.explorer import Explorer, explorer
 from tuivis.config import Settings
 from tuivis.engine import models
 from tuivis.engine.events import Mosaic
@@ -367,13 +367,6 @@ async def test_a_killed_engine_is_told_and_starts_again_where_it_was() -> None:
         await running.until(lambda: running.state.phase == "ready" and running.settled())
         assert running.state.view == before
         assert banner.region.area == 0
-
-
-async def test_leaving_ends_the_engine() -> None:
-    async with explorer() as running:
-        engine = running.app._engine
-        assert engine is not None
-    assert await gone(engine.pid)
 
 
 async def test_a_model_that_does_not_exist_is_told_with_the_nearest() -> None:
