@@ -74,11 +74,11 @@ def _record(function: Function, inputs: tuple[Tensor | None, ...]) -> _Recording
         torch.cuda.empty_cache()
         recording = _Recording(function, inputs)
         got = recording(*inputs)
+        return recording if all(map(torch.equal, expected, got)) else None
     except (RuntimeError, UserError):
-        _recover()
-        return None
-    same = all(torch.equal(one, other) for one, other in zip(expected, got, strict=True))
-    return recording if same else None
+        pass  # what the failure holds is free after this
+    _recover()
+    return None
 
 
 def _beside(function: Function, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
