@@ -19,6 +19,7 @@ from tuivis.engine.optimise.objectives import Objectives, position
 from tuivis.engine.optimise.parametrisations import Space, make
 from tuivis.engine.optimise.policies import Ascent
 from tuivis.engine.optimise.recipes import BUILT_IN, Recipe, changed
+from tuivis.engine.optimise.replay import Replay, _Recording
 from tuivis.engine.optimise.results import Verdict
 from tuivis.engine.truncation import Truncated
 from tuivis.errors import UserError
@@ -187,6 +188,30 @@ def test_out_of_memory_at_one_picture_says_so() -> None:
 
     with pytest.raises(UserError, match="too little memory for one picture"):
         finished(batch_of(short("pixel"), [0, 1], truncated(small_network(no_memory))))
+
+
+class Hoard(Replay):
+    """Keeps a part's memory, as recordings do, so that too little is left for a part of another size."""
+
+    def __call__(self, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+        shapes = tuple(None if each is None else each.shape for each in inputs)
+        if self.holds and shapes not in self._recorded:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self._recorded[shapes] = _Recording.__new__(_Recording)
+        return self._function(*inputs)
+
+
+def test_what_recordings_keep_is_given_back_before_fewer_pictures_go_through() -> None:
+    network = truncated(small_network())
+    started, recorded = (batch_of(short("distill"), [0, 1, 2, 3, 4], network) for _ in range(2))
+    recorded._replay = Hoard(recorded._derive)
+    for batch in (started, recorded):
+        room = Room(2, most=2)
+        while not batch.done:
+            batch.step(room)
+        assert room.size == 2
+    assert torch.equal(recorded.kept(), started.kept())
+    assert recorded._replay is None
 
 
 def test_the_room_grows_to_the_batch() -> None:

@@ -128,9 +128,7 @@ class Batch:
         if self.step_number < recipe.steps - 1:
             step = parameter, gradient, rate, finite, moves
             if not self._has_updated(*step):
-                # The memory of recordings cannot be used for anything else.
-                self._release()
-                self._replay = None
+                self._has_given_back()
                 self._update(*step)
         else:
             state.parameter = torch.where(_wide(finite, parameter), parameter, state.previous)
@@ -161,8 +159,8 @@ class Batch:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                room.shrink(len(parameter[part]))
-                self._release()
+                if not self._has_given_back():
+                    room.shrink(len(parameter[part]))
                 continue
             values.append(value)
             gradients.append(gradient)
@@ -179,10 +177,14 @@ class Batch:
         value, gradient, rank = self._replay(parameter, objectives.weights, maps, noise)
         return value.clone(), gradient.clone(), rank.clone()
 
-    def _release(self) -> None:
-        if self._replay is not None:
-            self._replay.forget()
-            torch.cuda.empty_cache()
+    def _has_given_back(self) -> bool:
+        """Give up recordings, whose memory nothing else can use; return whether there were any."""
+        if self._replay is None or not self._replay.holds:
+            return False
+        self._replay.forget()
+        self._replay = None
+        torch.cuda.empty_cache()
+        return True
 
     def _record(self, table: Tensor, parameter: Tensor) -> None:
         """Note each sample's (value, norm, rank, finite, rate), (5, N): fetched together, as a GPU is waited for."""

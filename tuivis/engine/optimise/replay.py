@@ -46,6 +46,11 @@ class Replay:
         recording = self._recorded[shapes]
         return self._function(*inputs) if recording is None else recording(*inputs)
 
+    @property
+    def holds(self) -> bool:
+        """Whether there are recordings, and so memory that they keep."""
+        return any(self._recorded.values())
+
     def forget(self) -> None:
         """Give back the memory of all recordings."""
         self._recorded.clear()
