@@ -214,6 +214,15 @@ def test_what_recordings_keep_is_given_back_before_fewer_pictures_go_through() -
     assert recorded._replay is None
 
 
+def test_what_recordings_keep_is_given_back_at_the_end() -> None:
+    batch = batch_of(short("pixel"), [0, 1], truncated(small_network()))
+    replay = batch._replay = Hoard(batch._derive)
+    batch.step(Room(2))
+    assert replay.holds
+    finished(batch)
+    assert not replay.holds
+
+
 def test_the_room_grows_to_the_batch() -> None:
     room = Room(2)
     network = truncated(small_network())

@@ -133,6 +133,8 @@ class Batch:
         else:
             state.parameter = torch.where(_wide(finite, parameter), parameter, state.previous)
         self.step_number += 1
+        if self.done:
+            self._has_given_back()
 
     def _pictures(self, parameter: Tensor) -> Tensor:
         with torch.no_grad():
