@@ -314,6 +314,19 @@ def test_the_quality_follows_a_link_that_changes() -> None:
     assert ladder.quality == FINE[0]
 
 
+@pytest.mark.parametrize(("kbit", "trip", "step"), [(20_000, 0.05, 0), (2000, 0.05, 2), (256, 0.2, 3)])
+def test_a_stall_says_nothing_about_the_quality_that_suits_the_link(kbit: int, trip: float, step: int) -> None:
+    ladder = Ladder(FINE, 2)
+    watch = settle(kbit, trip, ladder)
+    seen = set()
+    for start in (0.0, 0.03, 0.06):
+        watch.link.stalled = (watch.now + start, watch.now + start + 20)
+        for _ in range(30):
+            settle(kbit, trip, ladder, watch, 1)
+            seen.add(ladder.quality)
+    assert seen == {FINE[step]}
+
+
 @pytest.mark.parametrize(("sizes", "step"), [(SIXEL, 4), (BLOCKS, 5)])
 def test_where_pictures_are_runs_of_colours_the_quality_follows_the_link_too(
     sizes: dict[Quality, int], step: int

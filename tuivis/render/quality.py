@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from tuivis.render.pacer import Drawn
 
@@ -13,7 +14,7 @@ VERY_LATE = 0.5
 OFTEN = 3
 """Frames, one after another, that must be too large."""
 HOPELESS = 1.5
-"""Seconds. One frame that comes as late as this is enough."""
+"""Seconds. One frame that comes as late as this is enough; and the next one late, too, where others were in time."""
 ROOM = 0.7
 """The share of that time which a better quality must keep within before it is tried."""
 HEADROOM = 2.0
@@ -78,6 +79,7 @@ class Ladder:
         self._steps = steps
         self._step = start
         self._since, self._late = 0.0, 0
+        self._fits, self._held = False, -inf
         self._has_room, self._turned = False, 0.0
         self._sizes: dict[int, int] = {}
         self.was_cramped = False
@@ -93,9 +95,14 @@ class Ladder:
         if drawn.sent < self._since:
             return
         self._sizes[self._step] = drawn.size
-        is_late = drawn.late > self._limit(self._step) + round_trip
-        self._late = self._late + (1 if drawn.late < HOPELESS else OFTEN) if is_late else 0
-        has_room = self._step > 0 and drawn.late * self._growth() <= ROOM * (self._limit(self._step - 1) + round_trip)
+        # What was under way when the link stalled is not late by more than it took afterwards.
+        late = min(drawn.late, now - self._held)
+        is_late = late > self._limit(self._step) + round_trip
+        self._late = self._late + 1 if is_late else 0
+        self._fits = self._fits or not is_late
+        if late >= HOPELESS:
+            self._late, self._held = self._late + (OFTEN - 2 if self._fits else OFTEN), now
+        has_room = self._step > 0 and late * self._growth() <= ROOM * (self._limit(self._step - 1) + round_trip)
         if has_room != self._has_room:
             self._has_room, self._turned = has_room, now
         if self._late >= OFTEN and self._step < len(self._steps) - 1:
@@ -118,5 +125,5 @@ class Ladder:
     def _turn(self, by: int, now: float) -> None:
         self._step += by
         self.was_cramped = self.was_cramped or by > 0
-        self._since, self._late = now, 0
+        self._since, self._late, self._fits = now, 0, False
         self._has_room, self._turned = False, now
