@@ -14,7 +14,7 @@ VERY_LATE = 0.5
 OFTEN = 3
 """Frames, one after another, that must be too large."""
 HOPELESS = 1.5
-"""Seconds. One frame that comes as late as this is enough; and the next one late, too, where others were in time."""
+"""Seconds. One frame as late as this is enough; where others were in time it may be a stall: the next tells, too."""
 ROOM = 0.7
 """The share of that time which a better quality must keep within before it is tried."""
 HEADROOM = 2.0
@@ -100,7 +100,7 @@ class Ladder:
         is_late = late > self._limit(self._step) + round_trip
         self._late = self._late + 1 if is_late else 0
         self._fits = self._fits or not is_late
-        if late >= HOPELESS:
+        if is_late and late >= HOPELESS:
             self._late, self._held = self._late + (OFTEN - 2 if self._fits else OFTEN), now
         has_room = self._step > 0 and late * self._growth() <= ROOM * (self._limit(self._step - 1) + round_trip)
         if has_room != self._has_room:

@@ -127,14 +127,14 @@ class Batch:
         moves &= torch.tensor([not record.verdict for record in self.records], device=moves.device)
         if self.step_number < recipe.steps - 1:
             step = parameter, gradient, rate, finite, moves
-            if not self._has_updated(*step):
-                self._has_given_back()
+            if not self._try_update(*step):
+                self._free_recordings()
                 self._update(*step)
         else:
             state.parameter = torch.where(_wide(finite, parameter), parameter, state.previous)
         self.step_number += 1
         if self.done:
-            self._has_given_back()
+            self._free_recordings()
 
     def _pictures(self, parameter: Tensor) -> Tensor:
         with torch.no_grad():
@@ -161,7 +161,7 @@ class Batch:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                if not self._has_given_back():
+                if not self._free_recordings():
                     room.shrink(len(parameter[part]))
                 continue
             values.append(value)
@@ -179,7 +179,7 @@ class Batch:
         value, gradient, rank = self._replay(parameter, objectives.weights, maps, noise)
         return value.clone(), gradient.clone(), rank.clone()
 
-    def _has_given_back(self) -> bool:
+    def _free_recordings(self) -> bool:
         """Give up recordings, whose memory nothing else can use; return whether there were any."""
         if self._replay is None or not self._replay.holds:
             return False
@@ -212,8 +212,8 @@ class Batch:
         chosen = _wide(torch.tensor(better, device=parameter.device), parameter)
         self.state.best = torch.where(chosen, parameter, self.state.best)
 
-    def _has_updated(self, *step: Tensor) -> bool:
-        """Return whether there was memory for `_update`; what a failure holds is free after it."""
+    def _try_update(self, *step: Tensor) -> bool:
+        """Make an `_update`; return whether there was memory for it. What a failure holds is free after it."""
         try:
             self._update(*step)
         except torch.OutOfMemoryError:
